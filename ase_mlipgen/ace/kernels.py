@@ -1,0 +1,252 @@
+"""Compiled evaluation of linear ACE site energies, gradients and design rows.
+
+For each centre atom: (1) radial functions and harmonics of its neighbours, accumulated into A; (2) all monomials and
+their partial derivatives; (3) either the adjoint back to the pair vectors (energy model), or the product of the sparse
+derivative of every function with dA/d(pair vector) (design rows). Energy models cost
+O(neighbours * n_A + monomials) an atom, rows O(terms * neighbours).
+
+The readable counterpart and oracle is `reference.py`. All functions release the interpreter lock and touch
+only the rows of their own centre atoms, so that callers may run chunks of atoms in threads.
+"""
+
+import numba as nb
+import numpy as np
+
+JIT = {"cache": True, "nogil": True, "error_model": "numpy"}
+
+
+@nb.njit(**JIT)
+def _radial(r, mu, radial, R, dR):
+    """Fill R_n and dR_n/dr of one pair; return False where the envelope vanishes."""
+    if r >= radial.cutoff[mu] or (radial.pin[mu] > 0 and r <= radial.r_in[mu]):
+        return False
+    base = (1.0 + radial.r0[mu]) / (1.0 + r)
+    x = base ** radial.p[mu]
+    dx = -radial.p[mu] * x / (1.0 + r)
+    left, right = x - radial.x_cut[mu], x - radial.x_in[mu]
+    pc, pi = radial.pcut[mu], radial.pin[mu]
+    f = left**pc * right**pi
+    df = pc * left ** (pc - 1) * right**pi
+    if pi > 0:
+        df += pi * left**pc * right ** (pi - 1)
+    rows = radial.recurrence[mu]
+    R[0], dR[0] = rows[0, 0] * f, rows[0, 0] * df * dx
+    for n in range(1, len(R)):
+        poly = rows[n, 0] * x + rows[n, 1]
+        R[n] = poly * R[n - 1]
+        dR[n] = poly * dR[n - 1] + rows[n, 0] * dx * R[n - 1]
+        if n > 1:
+            R[n] += rows[n, 2] * R[n - 2]
+            dR[n] += rows[n, 2] * dR[n - 2]
+    return True
+
+
+@nb.njit(**JIT)
+def _harmonics(x, y, z, angular, Q, power, Y, dY):
+    """Fill Y_lm, m >= 0, and the partial derivatives of its polynomial extension (see harmonics.py)."""
+    a, b, c = angular.a, angular.b, angular.c
+    lmax = angular.lmax
+    step = complex(x, y)
+    power[0] = 1.0
+    for m in range(1, lmax + 1):
+        power[m] = power[m - 1] * step
+    for l in range(lmax + 1):
+        row, below, second = l * (l + 1) // 2, l * (l - 1) // 2, (l - 1) * (l - 2) // 2
+        for m in range(l - 1):
+            Q[row + m] = a[row + m] * (z * Q[below + m] - b[row + m] * Q[second + m])
+        if l > 0:
+            Q[row + l - 1] = a[row + l - 1] * z * Q[row - 1]
+        Q[row + l] = a[row + l]
+        for m in range(l + 1):
+            k = row + m
+            Y[k] = Q[k] * power[m]
+            if m > 0:
+                lowered = m * Q[k] * power[m - 1]
+                dY[k, 0] = lowered
+                dY[k, 1] = 1j * lowered
+            else:
+                dY[k, 0] = 0.0
+                dY[k, 1] = 0.0
+            dY[k, 2] = c[k] * Q[k + 1] * power[m] if m < l else 0.0j
+
+
+@nb.njit(**JIT)
+def _gather(first, last, j_p, d_pc, mu_i, plan, radial, angular, space, A):
+    """Collect the neighbours within the cutoff, their functions, and A; return how many."""
+    slot_p, r_s, u_sc, R_s, dR_s, Y_s, dY_s, Q, power = space
+    A[:] = 0.0
+    count = 0
+    for p in range(first, last):
+        x, y, z = d_pc[p]
+        r = np.sqrt(x * x + y * y + z * z)
+        mu = mu_i[j_p[p]]
+        if not _radial(r, mu, radial, R_s[count], dR_s[count]):
+            continue
+        slot_p[count], r_s[count] = p, r
+        u_sc[count, 0], u_sc[count, 1], u_sc[count, 2] = x / r, y / r, z / r
+        _harmonics(x / r, y / r, z / r, angular, Q, power, Y_s[count], dY_s[count])
+        for q in range(plan.row_first[mu], plan.row_first[mu + 1]):
+            value = Y_s[count, plan.row_lm[q]]
+            start = plan.row_start[q]
+            for n in range(plan.row_n[q]):
+                A[start + n] += R_s[count, n] * value
+        count += 1
+    return count
+
+
+@nb.njit(**JIT)
+def _workspace(n_slots, n_max, angular):
+    n_lm = (angular.lmax + 1) * (angular.lmax + 2) // 2
+    return (
+        np.empty(n_slots, np.int64),
+        np.empty(n_slots),
+        np.empty((n_slots, 3)),
+        np.empty((n_slots, n_max)),
+        np.empty((n_slots, n_max)),
+        np.empty((n_slots, n_lm), np.complex128),
+        np.empty((n_slots, n_lm, 3), np.complex128),
+        np.empty(n_lm + 1),
+        np.empty(angular.lmax + 1, np.complex128),
+    )
+
+
+@nb.njit(**JIT)
+def _partials(order, factors, Z, partial):
+    """Fill the derivative of a product by each of its factors; return the product."""
+    if order == 1:
+        partial[0] = 1.0
+        return Z[factors[0]]
+    running = Z[factors[0]]
+    partial[0] = 1.0
+    for k in range(1, order):
+        partial[k] = running
+        running = running * Z[factors[k]]
+    after = Z[factors[order - 1]]
+    for k in range(order - 2, -1, -1):
+        partial[k] = partial[k] * after
+        after = after * Z[factors[k]]
+    return running
+
+
+@nb.njit(**JIT)
+def _widest(centres, first_i):
+    widest = 1
+    for i in centres:
+        widest = max(widest, first_i[i + 1] - first_i[i])
+    return widest
+
+
+@nb.njit(**JIT)
+def evaluate(centres, first_i, j_p, d_pc, mu_i, plan, radial, angular, weights, energies_i, gradient_pc):
+    """Add the site energies of `centres` and write dE/d(pair vector) of their pairs.
+
+    `weights` holds one real coefficient a monomial (`plan.monomial_coefficients`).
+    """
+    n_max, n_A = radial.recurrence.shape[1], plan.n_A
+    space = _workspace(_widest(centres, first_i), n_max, angular)
+    slot_p, r_s, u_sc, R_s, dR_s, Y_s, dY_s = space[:7]
+    Z, G = np.empty(2 * n_A, np.complex128), np.empty(2 * n_A, np.complex128)
+    partial = np.empty(plan.monomial_factors.shape[1], np.complex128)
+    for i in centres:
+        count = _gather(first_i[i], first_i[i + 1], j_p, d_pc, mu_i, plan, radial, angular, space, Z[:n_A])
+        Z[n_A:] = np.conj(Z[:n_A])
+        G[:] = 0.0
+        energy = 0.0
+        for e in range(len(weights)):
+            order, factors = plan.monomial_order[e], plan.monomial_factors[e]
+            energy += weights[e] * _partials(order, factors, Z, partial).real
+            for k in range(order):
+                G[factors[k]] += weights[e] * partial[k]
+        energies_i[i] += energy
+        for v in range(n_A):
+            G[v] += np.conj(G[n_A + v])
+        for s in range(count):
+            mu = mu_i[j_p[slot_p[s]]]
+            slope, gx, gy, gz = 0.0, 0.0, 0.0, 0.0
+            for q in range(plan.row_first[mu], plan.row_first[mu + 1]):
+                lm, start = plan.row_lm[q], plan.row_start[q]
+                h, dh = 0.0j, 0.0j
+                for n in range(plan.row_n[q]):
+                    h += R_s[s, n] * G[start + n]
+                    dh += dR_s[s, n] * G[start + n]
+                slope += (dh * Y_s[s, lm]).real
+                gx += (h * dY_s[s, lm, 0]).real
+                gy += (h * dY_s[s, lm, 1]).real
+                gz += (h * dY_s[s, lm, 2]).real
+            ux, uy, uz = u_sc[s]
+            along = slope - (gx * ux + gy * uy + gz * uz) / r_s[s]
+            gradient_pc[slot_p[s], 0] = gx / r_s[s] + along * ux
+            gradient_pc[slot_p[s], 1] = gy / r_s[s] + along * uy
+            gradient_pc[slot_p[s], 2] = gz / r_s[s] + along * uz
+
+
+@nb.njit(**JIT)
+def _jacobian(count, j_p, mu_i, plan, space, J_re, J_im):
+    """Fill dA_v/d(pair vector): columns 3 s + c for neighbour slot s."""
+    slot_p, r_s, u_sc, R_s, dR_s, Y_s, dY_s = space[:7]
+    J_re[:, : 3 * count] = 0.0
+    J_im[:, : 3 * count] = 0.0
+    for s in range(count):
+        mu = mu_i[j_p[slot_p[s]]]
+        for q in range(plan.row_first[mu], plan.row_first[mu + 1]):
+            lm, start = plan.row_lm[q], plan.row_start[q]
+            value = Y_s[s, lm]
+            dot = 0.0j
+            for c in range(3):
+                dot += u_sc[s, c] * dY_s[s, lm, c]
+            for c in range(3):
+                tangent = (dY_s[s, lm, c] - u_sc[s, c] * dot) / r_s[s]
+                for n in range(plan.row_n[q]):
+                    entry = R_s[s, n] * tangent + dR_s[s, n] * u_sc[s, c] * value
+                    J_re[start + n, 3 * s + c] = entry.real
+                    J_im[start + n, 3 * s + c] = entry.imag
+
+
+@nb.njit(**JIT)
+def design(centres, first_i, j_p, d_pc, mu_i, plan, radial, angular, energy_k, force_kic, virial_kv):
+    """Add the rows of every function: values, forces (minus gradients) and virials (Voigt).
+
+    energy_k : (K,);  force_kic : (K, n_atoms, 3);  virial_kv : (K, 6), all accumulated.
+    """
+    n_max, n_A = radial.recurrence.shape[1], plan.n_A
+    widest = _widest(centres, first_i)
+    space = _workspace(widest, n_max, angular)
+    slot_p = space[0]
+    Z = np.empty(2 * n_A, np.complex128)
+    J_re, J_im = np.empty((n_A, 3 * widest)), np.empty((n_A, 3 * widest))
+    D = np.empty(3 * widest)
+    n_monomials, order_max = plan.monomial_factors.shape
+    partial = np.empty((n_monomials, order_max), np.complex128)
+    value = np.empty(n_monomials)
+    for i in centres:
+        count = _gather(first_i[i], first_i[i + 1], j_p, d_pc, mu_i, plan, radial, angular, space, Z[:n_A])
+        Z[n_A:] = np.conj(Z[:n_A])
+        _jacobian(count, j_p, mu_i, plan, space, J_re, J_im)
+        for e in range(n_monomials):
+            product = _partials(plan.monomial_order[e], plan.monomial_factors[e], Z, partial[e])
+            value[e] = product.real
+        width = 3 * count
+        for k in range(len(energy_k)):
+            D[:width] = 0.0
+            for t in range(plan.term_first[k], plan.term_first[k + 1]):
+                e, weight = plan.term_monomial[t], plan.term_value[t]
+                energy_k[k] += weight * value[e]
+                for f in range(plan.monomial_order[e]):
+                    v = plan.monomial_factors[e, f]
+                    re, im = weight * partial[e, f].real, -weight * partial[e, f].imag
+                    if v >= n_A:
+                        v, im = v - n_A, -im
+                    for col in range(width):
+                        D[col] += re * J_re[v, col] + im * J_im[v, col]
+            for s in range(count):
+                p = slot_p[s]
+                j = j_p[p]
+                for c in range(3):
+                    force_kic[k, i, c] += D[3 * s + c]
+                    force_kic[k, j, c] -= D[3 * s + c]
+                virial_kv[k, 0] += d_pc[p, 0] * D[3 * s]
+                virial_kv[k, 1] += d_pc[p, 1] * D[3 * s + 1]
+                virial_kv[k, 2] += d_pc[p, 2] * D[3 * s + 2]
+                virial_kv[k, 3] += d_pc[p, 1] * D[3 * s + 2]
+                virial_kv[k, 4] += d_pc[p, 0] * D[3 * s + 2]
+                virial_kv[k, 5] += d_pc[p, 0] * D[3 * s + 1]
