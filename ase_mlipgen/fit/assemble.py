@@ -1,0 +1,146 @@
+"""Labelled cells to the triangle of their least-squares system, serially or on any executor.
+
+Consecutive cells form leaves, each one block of `factor`; a leaf is one task: design rows, weighted,
+folded into a triangle. Triangles are merged along a binary tree that depends on the leaves' order alone, and
+BLAS runs on one thread in each task, so that the result is bit for bit the same for any executor and number
+of workers.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, wait
+from itertools import islice
+from typing import Any, NamedTuple
+
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from ase_mlipgen.fit.factor import TriangularFactor, block_rows
+from ase_mlipgen.fit.rows import DEFAULT_KINDS, Basis, Observed, count_rows, kinds_of, rows
+from ase_mlipgen.fit.weights import Weights, WeightsLike, parse, weights_of
+
+AHEAD = 16  # leaves in flight where the number of workers is unknown: bounds the triangles held
+
+Progress = Callable[[int, int], None]
+
+
+class Task(NamedTuple):
+    """One leaf: what a worker needs."""
+
+    basis: Basis
+    cells: Sequence[Observed]
+    weights: list[Weights]
+    E0: dict[str, float]
+    kinds: tuple[str, ...]
+
+
+def assemble(
+    basis: Basis,
+    cells: Sequence[Observed],
+    weights: WeightsLike,
+    E0: Mapping[str, float],
+    observations: Iterable[str] = DEFAULT_KINDS,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> TriangularFactor:
+    """Triangle of the weighted least-squares system of labelled cells.
+
+    Parameters
+    ----------
+    basis : Basis
+    cells : sequence of LabelledCell
+    weights : Weights or mapping
+        See `ase_mlipgen.fit.weights.parse`.
+    E0 : mapping of chemical symbols to float
+        Energy of an isolated atom, eV.
+    observations : iterable of "energy", "forces", "stress"
+    executor : concurrent.futures.Executor or None
+        Threads are enough: the work is in LAPACK and in the basis' kernels.
+    progress : callable (cells done, cells) or None
+
+    Returns
+    -------
+    TriangularFactor
+
+    Raises
+    ------
+    ValueError
+        No cells; weights, E0 or labels that do not fit them.
+    """
+    kinds, by_defect = kinds_of(observations), parse(weights)
+    if not cells:
+        raise ValueError("no cells to fit; give at least one labelled cell")
+    tasks = [
+        Task(basis, leaf, [weights_of(by_defect, cell.defect) for cell in leaf], dict(E0), kinds)
+        for leaf in _leaves(cells, kinds, block_rows(len(basis)))
+    ]
+    tree = _Tree()
+    done = 0
+    with threadpool_limits(1, user_api="blas"):
+        for task, factor in zip(tasks, _factors(tasks, executor), strict=True):
+            tree.add(factor)
+            done += len(task.cells)
+            if progress is not None:
+                progress(done, len(cells))
+        return tree.root()
+
+
+def _leaves(cells: Sequence[Observed], kinds: tuple[str, ...], size: int) -> list[list[Observed]]:
+    """Consecutive cells of at most `size` rows together, or one cell."""
+    leaves: list[list[Observed]] = []
+    room = 0
+    for cell in cells:
+        n_rows = count_rows(len(cell.atoms), kinds)
+        if n_rows > room:
+            leaves.append([])
+            room = size
+        leaves[-1].append(cell)
+        room -= n_rows
+    return leaves
+
+
+def _factor(task: Task) -> TriangularFactor:
+    factor = TriangularFactor(len(task.basis))
+    with threadpool_limits(1, user_api="blas"):
+        for cell, weights in zip(task.cells, task.weights, strict=True):
+            block = rows(task.basis, cell, weights, task.E0, task.kinds)
+            factor.add(block.A, block.b)
+        return factor.compact()
+
+
+def _factors(tasks: list[Task], executor: Executor | None) -> Iterator[TriangularFactor]:
+    """Triangles in the order of the tasks, a bounded number of them in flight."""
+    if executor is None:
+        yield from map(_factor, tasks)
+        return
+    waiting: deque[Future[Any]] = deque()
+    pending = iter(tasks)
+    ahead = 2 + (getattr(executor, "_max_workers", None) or AHEAD)
+    try:
+        waiting.extend(executor.submit(_factor, task) for task in islice(pending, ahead))
+        while waiting:
+            yield waiting.popleft().result()
+            if (task := next(pending, None)) is not None:
+                waiting.append(executor.submit(_factor, task))
+    finally:
+        # A task that ended after this call would leave BLAS on the single thread that it found.
+        wait([future for future in waiting if not future.cancel()])
+
+
+class _Tree:
+    """Merges factors pairwise as a binary counter does: neighbours of equal height first."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[int, TriangularFactor]] = []
+
+    def add(self, factor: TriangularFactor) -> None:
+        height = 0
+        while self._parts and self._parts[-1][0] == height:
+            factor = self._parts.pop()[1].merge(factor)
+            height += 1
+        self._parts.append((height, factor))
+
+    def root(self) -> TriangularFactor:
+        _, factor = self._parts.pop()
+        while self._parts:
+            factor = self._parts.pop()[1].merge(factor)
+        return factor

@@ -1,0 +1,168 @@
+"""Observations of a cell as rows of a least-squares system.
+
+A cell gives 1 energy row, 3 n_atoms force rows (atom by atom, x y z, z included also in planar cells, as
+Ortner and Wang count them) and, if wanted, 6 virial rows (Voigt xx yy zz yz xz xy, eV), each times the square
+root of its weight. From the targets what is not fitted is subtracted: the energies E0 of the isolated atoms
+and the fixed core repulsion.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from ase import Atoms
+
+from ase_mlipgen.fit.weights import Weights
+
+KINDS = ("energy", "forces", "stress")
+DEFAULT_KINDS = ("energy", "forces")
+Array = npt.NDArray[np.float64]
+
+
+class Observed(Protocol):
+    """What a labelled cell offers: see `ase_mlipgen.labels.LabelledCell`."""
+
+    @property
+    def atoms(self) -> Atoms: ...  # noqa: D102
+    @property
+    def energy(self) -> float: ...  # noqa: D102
+    @property
+    def forces(self) -> Array: ...  # noqa: D102
+    @property
+    def stress(self) -> Array | None: ...  # noqa: D102
+    @property
+    def defect(self) -> str: ...  # noqa: D102
+
+
+class Basis(Protocol):
+    """What a basis offers: see `ase_mlipgen.basis.ACEBasis`."""
+
+    def __len__(self) -> int: ...
+    def design(self, atoms: Atoms) -> Any:
+        """Return rows: energy (K,), forces (n_atoms, 3, K), virial (6, K)."""
+
+    def baseline(self, atoms: Atoms) -> Any:
+        """Return what is not fitted: energy, forces (n_atoms, 3), virial (6,)."""
+
+
+class RowBlock(NamedTuple):
+    """Weighted rows of one cell.
+
+    Attributes
+    ----------
+    A : (n_rows, n_functions) array
+    b : (n_rows,) array
+    slices : dict of str to slice
+        Which rows are "energy", "forces", "stress"; in this order.
+    """
+
+    A: Array
+    b: Array
+    slices: dict[str, slice]
+
+
+def kinds_of(observations: Iterable[str]) -> tuple[str, ...]:
+    """Check names of observations and bring them into the order of the rows.
+
+    Raises
+    ------
+    ValueError
+        An unknown kind, or none.
+    """
+    given = [observations] if isinstance(observations, str) else list(observations)
+    for name in given:
+        if name not in KINDS:
+            raise ValueError(f"unknown observation {name!r}; rows are made for {', '.join(KINDS)}")
+    if not given:
+        raise ValueError(f"no observations; give some of {', '.join(KINDS)}")
+    return tuple(kind for kind in KINDS if kind in given)
+
+
+def count_rows(n_atoms: int, observations: Iterable[str] = DEFAULT_KINDS) -> int:
+    """Count the rows of a cell: 1 + 3 n_atoms, and 6 with stress."""
+    count = {"energy": 1, "forces": 3 * n_atoms, "stress": 6}
+    return sum(count[kind] for kind in kinds_of(observations))
+
+
+def rows(
+    basis: Basis,
+    cell: Observed,
+    weights: Weights,
+    E0: Mapping[str, float],
+    observations: Iterable[str] = DEFAULT_KINDS,
+) -> RowBlock:
+    """Weighted rows of one cell.
+
+    Parameters
+    ----------
+    basis : Basis
+    cell : LabelledCell
+    weights : Weights
+    E0 : mapping of chemical symbols to float
+        Energy of an isolated atom, eV.
+    observations : iterable of "energy", "forces", "stress"
+
+    Returns
+    -------
+    RowBlock
+
+    Raises
+    ------
+    ValueError
+        No E0 for an element; stress wanted but not labelled; a row that is not finite; another number of
+        functions.
+    """
+    atoms = cell.atoms
+    design, baseline = basis.design(atoms), basis.baseline(atoms)
+    block = _empty(len(atoms), len(basis), kinds_of(observations))
+    for kind, where in block.slices.items():
+        matrix, fixed = _features(kind, design), np.ravel(_fixed(kind, baseline))
+        if matrix.shape != block.A[where].shape:
+            raise ValueError(f"the basis gave {kind} rows {matrix.shape}; expected {block.A[where].shape}")
+        weight = weights.row_weight(kind)
+        np.multiply(matrix, weight, out=block.A[where])
+        block.b[where] = (_target(kind, cell, E0) - fixed) * weight
+    if not (np.isfinite(block.A).all() and np.isfinite(block.b).all()):
+        raise ValueError(f"rows of a cell of {len(atoms)} atoms ({cell.defect or 'perfect'}) are not finite")
+    return block
+
+
+def _empty(n_atoms: int, n_functions: int, kinds: tuple[str, ...]) -> RowBlock:
+    slices, start = {}, 0
+    for kind in kinds:
+        stop = start + count_rows(n_atoms, (kind,))
+        slices[kind] = slice(start, stop)
+        start = stop
+    return RowBlock(np.empty((start, n_functions)), np.empty(start), slices)
+
+
+def _features(kind: str, design: Any) -> Array:
+    matrix: Array = {"energy": design.energy, "forces": design.forces, "stress": design.virial}[kind]
+    return np.reshape(matrix, (-1, matrix.shape[-1]))
+
+
+def _fixed(kind: str, baseline: Any) -> Any:
+    return {"energy": baseline.energy, "forces": baseline.forces, "stress": baseline.virial}[kind]
+
+
+def _target(kind: str, cell: Observed, E0: Mapping[str, float]) -> Array:
+    if kind == "energy":
+        return np.array([cell.energy - _isolated(cell.atoms, E0)])
+    if kind == "forces":
+        return np.ravel(cell.forces)
+    if cell.stress is None:
+        raise ValueError(
+            "stress is among the observations, but a cell has no stress label; label it, or leave stress out"
+        )
+    return np.ravel(cell.stress) * cell.atoms.get_volume()
+
+
+def _isolated(atoms: Atoms, E0: Mapping[str, float]) -> float:
+    symbols = atoms.get_chemical_symbols()
+    for symbol in sorted(set(symbols)):
+        if symbol not in E0:
+            raise ValueError(
+                f"no E0 for {symbol!r}; E0 has {', '.join(E0) or 'no element'}; 0.0 is a good choice"
+            )
+    return sum(E0[symbol] * symbols.count(symbol) for symbol in sorted(set(symbols)))

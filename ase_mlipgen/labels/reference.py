@@ -1,0 +1,153 @@
+"""References: an ASE calculator, or a picklable function that makes one; and the label of one configuration.
+
+The energy of a label is the one whose gradient the forces are: with smeared occupations that is the free
+energy (``get_potential_energy(force_consistent=True)``), for calculators without one it is the energy. Forces
+and stress are the raw ones; constraints on the atoms do not enter.
+"""
+
+import copy
+import pickle
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
+
+from ase_mlipgen.labels.cell import problem_of
+
+Factory = Callable[[], Any]
+REMEDY = (
+    "give a factory instead: a class or a function defined at the top of a module, or functools.partial of "
+    "one, that returns a new calculator"
+)
+
+
+class Label(NamedTuple):
+    """Total energy (eV), forces (n_atoms, 3) (eV/Å), stress (6,) (eV/Å^3, Voigt) or None."""
+
+    energy: float
+    forces: npt.NDArray[np.float64]
+    stress: npt.NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class CopyFactory:
+    """Makes deep copies of one calculator, without its results; pickles with it."""
+
+    calculator: Any
+
+    def __call__(self) -> Any:
+        """Return a copy."""
+        return _forgetful(copy.deepcopy(self.calculator))
+
+
+@dataclass(frozen=True)
+class SameFactory:
+    """Hands out one calculator as it is, without its results."""
+
+    calculator: Any
+
+    def __call__(self) -> Any:
+        """Return the calculator."""
+        return _forgetful(self.calculator)
+
+
+def _forgetful(calculator: Any) -> Any:
+    """Forget what was computed before, which may decide over neighbour lists and so over the last bits."""
+    if hasattr(calculator, "reset"):
+        calculator.reset()
+    return calculator
+
+
+def is_calculator(reference: Any) -> bool:
+    """Whether `reference` is a calculator instance rather than something that makes one."""
+    return hasattr(reference, "get_potential_energy") and not isinstance(reference, type)
+
+
+def as_factory(reference: Any, executor: Executor | None = None) -> Factory:
+    """Turn a reference into a function that yields a calculator ready for one label.
+
+    Parameters
+    ----------
+    reference : calculator, class, or callable without arguments
+        A calculator is used as it is when labels are made serially; each label of an executor gets a copy.
+    executor : concurrent.futures.Executor or None
+        Where the labels will be made.
+
+    Returns
+    -------
+    callable () -> calculator
+
+    Raises
+    ------
+    TypeError
+        Neither a calculator nor callable; or it cannot be copied or pickled where the executor needs that.
+    """
+    if is_calculator(reference):
+        factory: Factory = SameFactory(reference) if executor is None else CopyFactory(reference)
+    elif callable(reference):
+        factory = reference
+    else:
+        raise TypeError(
+            f"the reference is {reference!r}; expected an ASE calculator or a callable () -> calculator"
+        )
+    if isinstance(executor, ProcessPoolExecutor):
+        _require(pickle.dumps, factory, reference, "pickled for worker processes")
+    elif isinstance(factory, CopyFactory):
+        _require(copy.deepcopy, reference, reference, "copied, one for each label")
+    return factory
+
+
+def _require(how: Callable[[Any], Any], what: Any, reference: Any, purpose: str) -> None:
+    try:
+        how(what)
+    except Exception as error:
+        raise TypeError(f"the reference {reference!r} cannot be {purpose} ({error}); {REMEDY}") from error
+
+
+def label_one(factory: Factory, atoms: Atoms, want_stress: bool = False) -> Label:
+    """Energy, forces and, if wanted, stress of one configuration.
+
+    Parameters
+    ----------
+    factory : callable () -> calculator
+    atoms : Atoms
+        Not changed.
+    want_stress : bool
+
+    Returns
+    -------
+    Label
+
+    Raises
+    ------
+    TypeError
+        The factory's product is not a calculator.
+    ValueError
+        Results of wrong shape, NaN or infinite.
+    Exception
+        Whatever the calculator raises.
+    """
+    calculator = factory()
+    if not is_calculator(calculator):
+        raise TypeError(f"the reference factory returned {calculator!r}; expected an ASE calculator")
+    work = atoms.copy()
+    work.set_constraint()
+    work.calc = calculator
+    energy = _energy(work)
+    forces = np.array(work.get_forces(), dtype=float)
+    stress = np.array(work.get_stress(voigt=True), dtype=float) if want_stress else None
+    if problem := problem_of(len(atoms), energy, forces, stress):
+        raise ValueError(problem)
+    return Label(energy, forces, stress)
+
+
+def _energy(atoms: Atoms) -> float:
+    try:
+        return float(atoms.get_potential_energy(force_consistent=True))
+    except PropertyNotImplementedError:
+        return float(atoms.get_potential_energy())

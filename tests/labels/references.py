@@ -1,0 +1,69 @@
+"""Calculators that fail, count and crash, at module level so that worker processes can import them."""
+
+import os
+from typing import ClassVar
+
+import numpy as np
+from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.emt import EMT
+
+
+class Refused(RuntimeError):
+    """Cannot be unpickled: its arguments are not those of RuntimeError."""
+
+    def __init__(self, a, b):
+        super().__init__(f"{a} refused {b}")
+
+
+class Spring(Calculator):
+    """E = k/2 sum |r|^2, F = -k r; with smearing: free energy and energy differ by 1 eV."""
+
+    implemented_properties: ClassVar = ["energy", "free_energy", "forces", "stress"]
+    default_parameters: ClassVar = {"k": 1.0, "potential": ""}
+
+    def calculate(self, atoms=None, properties=None, system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        k = self.parameters.k
+        free = 0.5 * k * np.sum(atoms.positions**2)
+        self.results = {
+            "energy": free + 1.0,
+            "free_energy": free,
+            "forces": -k * atoms.positions,
+            "stress": np.zeros(6),
+        }
+
+
+class Broken(Spring):
+    """A spring that breaks where the first atom is beyond x = 100 Å."""
+
+    default_parameters: ClassVar = {"k": 1.0, "potential": "", "how": "raise"}
+
+    def calculate(self, atoms=None, properties=None, system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        if atoms.positions[0, 0] <= 100.0:
+            return
+        match self.parameters.how:
+            case "raise":
+                raise Refused("spring", "to stretch")
+            case "nan":
+                self.results["forces"][1, 2] = np.nan
+            case "shape":
+                self.results["forces"] = np.zeros((len(atoms) + 1, 3))
+            case "die":
+                os._exit(3)
+
+
+def emt():
+    return EMT()
+
+
+def spring(k, file=""):
+    return Spring(k=k, potential=str(file))
+
+
+def broken(how):
+    return Broken(how=how)
+
+
+def springs(**settings):
+    return Spring(k=len(settings))
