@@ -1,0 +1,66 @@
+"""Train an atomic cluster expansion on small defect cells and know its error on large ones.
+
+The public names are imported on first use, so that ``import ase_mlipgen`` stays cheap.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ase_mlipgen.basis import ACEBasis
+    from ase_mlipgen.calculators.eam2d import EAM2D
+    from ase_mlipgen.calculators.linear_ace import LinearACE
+    from ase_mlipgen.defects import (
+        Interstitial,
+        Substitution,
+        Vacancy,
+        simulation_cell,
+        training_cell,
+        triangular_lattice,
+    )
+    from ase_mlipgen.result import TrainingResult
+    from ase_mlipgen.trainer import DefectTrainer
+
+__version__ = "0.1.0"
+
+_ROOMS = {
+    "ACEBasis": "basis",
+    "EAM2D": "calculators.eam2d",
+    "LinearACE": "calculators.linear_ace",
+    "DefectTrainer": "trainer",
+    "TrainingResult": "result",
+    "Vacancy": "defects",
+    "Interstitial": "defects",
+    "Substitution": "defects",
+    "triangular_lattice": "defects",
+    "training_cell": "defects",
+    "simulation_cell": "defects",
+}
+
+__all__ = [
+    "EAM2D",
+    "ACEBasis",
+    "DefectTrainer",
+    "Interstitial",
+    "LinearACE",
+    "Substitution",
+    "TrainingResult",
+    "Vacancy",
+    "__version__",
+    "simulation_cell",
+    "training_cell",
+    "triangular_lattice",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its room on first use (PEP 562)."""
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'ase_mlipgen' has no attribute {name!r}; it has {', '.join(__all__)}")
+    value = getattr(import_module(f"ase_mlipgen.{_ROOMS[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

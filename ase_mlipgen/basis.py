@@ -1,0 +1,345 @@
+"""The ACE basis as a function of ASE structures: `len(basis)`, `basis.design(atoms)`.
+
+:class:`ACEBasis` holds parameters and the static plans of the kernels; it fills in the defaults of a material
+(length scales from ASE's reference states) and turns structures into rows of a linear model.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from ase import Atoms
+from ase.data import atomic_numbers, chemical_symbols, covalent_radii, reference_states
+
+from ase_mlipgen.ace import kernels
+from ase_mlipgen.ace.core import PairCore, zbl_core
+from ase_mlipgen.ace.plan import (
+    Angular,
+    Plan,
+    Radial,
+    build_angular,
+    build_plan,
+    build_radial,
+    channel_label,
+    largest_n,
+)
+from ase_mlipgen.ace.radial import RadialBasis
+from ase_mlipgen.ace.specification import Block, blocks, invariant_count, multiplicities
+from ase_mlipgen.neighbors import Pairs, pairs
+
+Floats = npt.NDArray[np.float64]
+
+
+class Design(NamedTuple):
+    """Rows of every basis function for one structure.
+
+    Attributes
+    ----------
+    energy : (K,) array
+        Sum over sites, eV per unit coefficient.
+    forces : (n_atoms, 3, K) array
+        Minus the gradient, eV/Å per unit coefficient.
+    virial : (6, K) array
+        sum_p d_a dE/dd_b in Voigt order xx, yy, zz, yz, xz, xy, eV; stress times volume.
+    """
+
+    energy: Floats
+    forces: Floats
+    virial: Floats
+
+
+class Baseline(NamedTuple):
+    """What the model adds without coefficients: the repulsive core. Energy eV, forces eV/Å, virial eV."""
+
+    energy: float
+    forces: Floats
+    virial: Floats
+
+
+def nearest_neighbor_distance(symbol: str) -> float:
+    """Return the nearest-neighbour distance of the element's reference state in ASE's tables, Å.
+
+    Elements without a usable entry get twice their covalent radius.
+    """
+    number = atomic_numbers[symbol]
+    state = reference_states[number] or {}
+    a = state.get("a")
+    factor = {"fcc": np.sqrt(0.5), "bcc": np.sqrt(0.75), "diamond": np.sqrt(3.0) / 4.0, "hcp": 1.0, "sc": 1.0}
+    if a is not None and state.get("symmetry") in factor:
+        return float(a * factor[state["symmetry"]])
+    if state.get("symmetry") == "diatom":
+        return float(state["d"])
+    return float(2.0 * covalent_radii[number])
+
+
+class ACEBasis:
+    """Linear atomic-cluster-expansion basis of total degree.
+
+    Parameters
+    ----------
+    elements : str or sequence of str
+        Chemical symbols; sorted by atomic number.
+    order : int
+        Correlation order: products of up to `order` neighbour densities (body order minus one).
+    degree : float
+        Largest sum(n + degree_l * l) of a function.
+    cutoff : float
+        Å.
+    degree_l : float
+        Weight of the angular momentum in the degree.
+    r0 : float or mapping of symbol to float, optional
+        Length of the distance transform, Å; by default the nearest-neighbour distance of the element's reference
+        state. A pair of elements takes the mean.
+    r_in : float or mapping, optional
+        Inner cutoff, Å; by default 0.65 r0 of the pair.
+    p, pcut, pin : int
+        Powers of the transform and of the outer and inner envelope.
+    core : {"zbl", None}
+        Repulsive pair term that ends at r0 of the pair, or none.
+
+    Raises
+    ------
+    ValueError
+        For an unknown element or a parameter out of range.
+
+    Notes
+    -----
+    Ortner & Wang, *A framework for a generalisation analysis of machine-learned interatomic potentials*, Sec.
+    4, with the radial functions of ACE1.jl. Functions of each centre element follow one another in `elements`
+    order.
+
+    Examples
+    --------
+    >>> len(ACEBasis(["Si"], order=3, degree=14, cutoff=5.5))
+    383
+    """
+
+    def __init__(
+        self,
+        elements: str | Sequence[str],
+        order: int = 3,
+        degree: float = 14,
+        cutoff: float = 5.5,
+        *,
+        degree_l: float = 1.5,
+        r0: float | Mapping[str, float] | None = None,
+        r_in: float | Mapping[str, float] | None = None,
+        p: int = 2,
+        pcut: int = 2,
+        pin: int = 2,
+        core: str | None = "zbl",
+    ) -> None:
+        self.elements = _checked_elements(elements)
+        self.order, self.degree, self.cutoff = _checked_size(order, degree, cutoff)
+        if not (np.isfinite(degree_l) and degree_l > 0):
+            raise ValueError(f"degree_l must be a positive number, got {degree_l!r}")
+        if core not in ("zbl", None):
+            raise ValueError(f'core must be "zbl" or None, got {core!r}')
+        self.degree_l, self.p, self.pcut, self.pin, self.core = float(degree_l), p, pcut, pin, core
+        self.r0 = _per_element(r0, self.elements, "r0", nearest_neighbor_distance)
+        self.r_in = _per_element(r_in, self.elements, "r_in", lambda symbol: 0.65 * self.r0[symbol])
+        self.radial_bases = {
+            (a, b): self._radial_basis(a, b)
+            for a in range(len(self.elements))
+            for b in range(len(self.elements))
+        }
+
+    def _radial_basis(self, a: int, b: int) -> RadialBasis:
+        first, second = self.elements[a], self.elements[b]
+        r_in = 0.5 * (self.r_in[first] + self.r_in[second])
+        r0 = 0.5 * (self.r0[first] + self.r0[second])
+        return RadialBasis(self.cutoff, r_in, r0, self.p, self.pcut, self.pin)
+
+    @cached_property
+    def blocks(self) -> list[Block]:
+        """The (mu, n, l) multisets with at least one invariant, the same for every centre element."""
+        return blocks(len(self.elements), self.order, self.degree, self.degree_l)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Static tables of the kernels, shared by all centre elements."""
+        return build_plan(self.blocks, len(self.elements))
+
+    @cached_property
+    def angular(self) -> Angular:
+        """Recurrence of the spherical harmonics."""
+        return build_angular(self.blocks)
+
+    @cached_property
+    def radial(self) -> tuple[Radial, ...]:
+        """Radial parameters of each centre element."""
+        n_max, n = largest_n(self.blocks), len(self.elements)
+        return tuple(build_radial([self.radial_bases[a, b] for b in range(n)], n_max) for a in range(n))
+
+    @cached_property
+    def cores(self) -> dict[tuple[int, int], PairCore]:
+        """Repulsive core of each pair of elements; empty without a core."""
+        if self.core is None:
+            return {}
+        found: dict[tuple[int, int], PairCore] = {}
+        for a, first in enumerate(self.elements):
+            for b, second in enumerate(self.elements):
+                r0 = min(0.5 * (self.r0[first] + self.r0[second]), self.cutoff)
+                numbers = sorted((atomic_numbers[first], atomic_numbers[second]))
+                found[a, b] = zbl_core(numbers[0], numbers[1], r0, 0.2 * r0, r0, 2)
+        return found
+
+    def __len__(self) -> int:
+        return len(self.elements) * self.n_functions_per_element
+
+    @cached_property
+    def n_functions_per_element(self) -> int:
+        """Number of functions of one centre element."""
+        return sum(invariant_count(multiplicities(block)) for block in self.blocks)
+
+    @cached_property
+    def function_orders(self) -> npt.NDArray[np.int64]:
+        """Correlation order of each function, (K,)."""
+        one = [len(b) for b in self.blocks for _ in range(invariant_count(multiplicities(b)))]
+        return np.array(one * len(self.elements), dtype=np.int64)
+
+    @cached_property
+    def function_labels(self) -> list[str]:
+        """Readable name of each function: centre element, then its channels."""
+        one = [
+            " | ".join(channel_label(c, self.elements) for c in b)
+            for b in self.blocks
+            for _ in range(invariant_count(multiplicities(b)))
+        ]
+        return [f"{symbol}: {label}" for symbol in self.elements for label in one]
+
+    def element_indices(self, atoms: Atoms) -> npt.NDArray[np.int64]:
+        """Return the position of each atom's element in `elements`, (n_atoms,).
+
+        Raises
+        ------
+        ValueError
+            If the structure holds an element that the basis does not know.
+        """
+        lookup = np.full(len(chemical_symbols), -1, dtype=np.int64)
+        lookup[[atomic_numbers[s] for s in self.elements]] = np.arange(len(self.elements))
+        found = lookup[atoms.numbers]
+        if (found < 0).any():
+            unknown = sorted({chemical_symbols[z] for z in atoms.numbers[found < 0]})
+            raise ValueError(
+                f"the structure contains {', '.join(unknown)}, but the basis knows only {', '.join(self.elements)}; "
+                "add the element to ACEBasis(elements=...)"
+            )
+        return found
+
+    def design(self, atoms: Atoms) -> Design:
+        """Return the rows of every function for a structure (energy, forces, virial).
+
+        Parameters
+        ----------
+        atoms : Atoms
+            Must contain known elements only.
+        """
+        mu_i, found = self.element_indices(atoms), pairs(atoms, self.cutoff)
+        n_atoms, per_element = len(atoms), self.n_functions_per_element
+        energy = np.zeros(len(self))
+        forces = np.zeros((len(self), n_atoms, 3))
+        virial = np.zeros((len(self), 6))
+        for a in range(len(self.elements)):
+            own = slice(a * per_element, (a + 1) * per_element)
+            centres = np.flatnonzero(mu_i == a)
+            if len(centres):
+                kernels.design(
+                    centres, found.first_i, found.j_p, found.d_pc, mu_i,
+                    self.plan, self.radial[a], self.angular, energy[own], forces[own], virial[own],
+                )  # fmt: skip
+        return Design(energy, forces.transpose(1, 2, 0), virial.T)
+
+    def baseline(self, atoms: Atoms) -> Baseline:
+        """Return energy, forces and virial of the repulsive core, which is not fitted."""
+        mu_i, found = self.element_indices(atoms), pairs(atoms, self.cutoff)
+        energies, gradient_pc = np.zeros(len(atoms)), np.zeros_like(found.d_pc)
+        self.add_core(mu_i, found, energies, gradient_pc)
+        forces = np.zeros((len(atoms), 3))
+        np.add.at(forces, found.i_p, gradient_pc)
+        np.subtract.at(forces, found.j_p, gradient_pc)
+        w = found.d_pc.T @ gradient_pc
+        virial = np.array([w[0, 0], w[1, 1], w[2, 2], w[1, 2], w[0, 2], w[0, 1]])
+        return Baseline(float(energies.sum()), forces, virial)
+
+    def add_core(
+        self, mu_i: npt.NDArray[np.int64], found: Pairs, energies_i: Floats, gradient_pc: Floats
+    ) -> None:
+        """Add the core's site energies (half of each pair) and pair gradients in place."""
+        if not self.cores:
+            return
+        reach = max(core.cutoff for core in self.cores.values())
+        near = np.flatnonzero(np.einsum("pc,pc->p", found.d_pc, found.d_pc) < reach**2)
+        if not len(near):
+            return
+        i_p, j_p, d_pc = found.i_p[near], found.j_p[near], found.d_pc[near]
+        r = np.sqrt(np.einsum("pc,pc->p", d_pc, d_pc))
+        for (a, b), core in self.cores.items():
+            chosen = np.flatnonzero((mu_i[i_p] == a) & (mu_i[j_p] == b))
+            value, slope = core.evaluate(r[chosen])
+            np.add.at(energies_i, i_p[chosen], 0.5 * value)
+            gradient_pc[near[chosen]] += (0.5 * slope / r[chosen])[:, None] * d_pc[chosen]
+
+    def todict(self) -> dict[str, Any]:
+        """Return the parameters from which `from_dict` builds the same basis."""
+        names = ("order", "degree", "cutoff", "degree_l", "p", "pcut", "pin", "core", "r0", "r_in")
+        return {"elements": list(self.elements), **{name: getattr(self, name) for name in names}}
+
+    @classmethod
+    def from_dict(cls, parameters: Mapping[str, Any]) -> "ACEBasis":
+        """Return the basis of `todict`."""
+        return cls(**parameters)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ACEBasis) and self.todict() == other.todict()
+
+    def __hash__(self) -> int:
+        return hash(repr(self.todict()))
+
+    def __repr__(self) -> str:
+        return f"ACEBasis({list(self.elements)}, order={self.order}, degree={self.degree:g}, cutoff={self.cutoff:g})"
+
+
+def _checked_elements(elements: str | Sequence[str]) -> tuple[str, ...]:
+    symbols = [elements] if isinstance(elements, str) else list(elements)
+    if not symbols:
+        raise ValueError('elements is empty; give at least one chemical symbol, such as ["W"]')
+    for symbol in symbols:
+        if symbol not in atomic_numbers or atomic_numbers[symbol] == 0:
+            raise ValueError(f"unknown element {symbol!r}; expected a chemical symbol such as 'W'")
+    if len(set(symbols)) != len(symbols):
+        raise ValueError(f"elements lists a symbol twice: {symbols}")
+    return tuple(sorted(symbols, key=lambda s: atomic_numbers[s]))
+
+
+def _checked_size(order: int, degree: float, cutoff: float) -> tuple[int, float, float]:
+    if not isinstance(order, int | np.integer) or not 1 <= order <= 6:
+        raise ValueError(f"order must be an integer from 1 to 6, got {order!r}")
+    if not (np.isfinite(degree) and 1 <= degree <= 60):
+        raise ValueError(f"degree must lie between 1 and 60, got {degree!r}")
+    if not (np.isfinite(cutoff) and cutoff > 0):
+        raise ValueError(f"cutoff must be a positive length in Å, got {cutoff!r}")
+    return int(order), float(degree), float(cutoff)
+
+
+def _per_element(
+    value: float | Mapping[str, float] | None, elements: tuple[str, ...], name: str, default: Any
+) -> dict[str, float]:
+    """Return one positive length an element from a number, a mapping or the default."""
+    if value is None:
+        given = {symbol: default(symbol) for symbol in elements}
+    elif isinstance(value, Mapping):
+        missing = [symbol for symbol in elements if symbol not in value]
+        if missing:
+            raise ValueError(
+                f"{name} gives no value for {', '.join(missing)}; expected one for each of {elements}"
+            )
+        given = {symbol: value[symbol] for symbol in elements}
+    else:
+        given = dict.fromkeys(elements, value)
+    for symbol, length in given.items():
+        if not (np.isfinite(length) and length > 0):
+            raise ValueError(f"{name} of {symbol} must be a positive length in Å, got {length!r}")
+    return {symbol: float(length) for symbol, length in given.items()}

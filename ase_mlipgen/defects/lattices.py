@@ -1,0 +1,75 @@
+"""Host crystals of two dimensions: the triangular lattice, eq. (4.3) of Ortner and Wang.
+
+Three-dimensional hosts are ASE's own (`ase.build.bulk`). `triangular_primitive` recognises the lattice in whatever
+cell, rotation or repeat a user has it, because its training and simulation cells have shapes of their own (`cells`).
+"""
+
+import numpy as np
+from ase import Atoms
+
+from ase_mlipgen.defects.geometry import is_planar, spacing
+from ase_mlipgen.neighbors import pairs
+
+DUMMY_HEIGHT = 20.0
+"""Å: the third cell vector of a planar crystal, which is not periodic."""
+
+
+def triangular_lattice(element: str, r0: float, size: tuple[int, int] = (1, 1)) -> Atoms:
+    """Build the triangular lattice in rectangular cells of `r0` by sqrt(3) `r0`, two atoms each.
+
+    Parameters
+    ----------
+    element : chemical symbol
+    r0 : nearest-neighbour distance, Å
+    size : repeats (nx, ny) of the rectangle
+
+    Returns
+    -------
+    2 nx ny atoms at z = 0, pbc (1, 1, 0), the third cell vector a dummy of 20 Å.
+
+    Raises
+    ------
+    ValueError
+        `r0` is not a positive length, or a repeat is below one.
+    """
+    if not (np.isfinite(r0) and r0 > 0.0):
+        raise ValueError(f"r0 = {r0} Å is not a nearest-neighbour distance: give a positive number")
+    nx, ny = (int(n) for n in size)
+    if nx < 1 or ny < 1:
+        raise ValueError(f"size = {tuple(size)}: both repeats must be at least 1")
+    height = np.sqrt(3.0) * r0
+    rectangle = Atoms(
+        [element, element],
+        positions=[(0.0, 0.0, 0.0), (0.5 * r0, 0.5 * height, 0.0)],
+        cell=(r0, height, DUMMY_HEIGHT),
+        pbc=(True, True, False),
+    )
+    return rectangle.repeat((nx, ny, 1))
+
+
+def triangular_primitive(crystal: Atoms) -> Atoms | None:
+    """Recognise the triangular lattice: its one-atom cell (a1, a2 at 60 degrees), or None for any other crystal.
+
+    Of all point sets of one shortest distance the triangular lattice alone has the area sqrt(3)/2 r0^2 a point, so
+    the area decides. a1 is the neighbour vector closest to the x axis; the atom is the crystal's first.
+    """
+    if not is_planar(crystal) or len(set(crystal.numbers)) != 1:
+        return None
+    found = pairs(crystal, 1.2 * spacing(crystal))
+    if len(found.i_p) == 0:
+        return None
+    lengths = np.linalg.norm(found.d_pc, axis=1)
+    r0 = float(lengths.min())
+    if abs(spacing(crystal) ** 2 / (np.sqrt(0.75) * r0**2) - 1.0) > 1e-5:
+        return None
+    first = slice(found.first_i[0], found.first_i[1])
+    neighbours = found.d_pc[first][lengths[first] < 1.01 * r0]
+    a1 = neighbours[np.argmax(neighbours[:, 0])]
+    sixth_turn = np.array([[0.5, np.sqrt(0.75)], [-np.sqrt(0.75), 0.5]])
+    a2 = np.append(a1[:2] @ sixth_turn, 0.0)
+    return Atoms(
+        numbers=crystal.numbers[:1],
+        positions=crystal.positions[:1],
+        cell=[a1, a2, crystal.cell.complete()[2]],
+        pbc=crystal.pbc,
+    )
