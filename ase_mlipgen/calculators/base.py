@@ -1,0 +1,258 @@
+"""The contract of the calculators: pairs in, site energies and dE/d(pair vector) out.
+
+With d_p = r_j - r_i + S a, and g_p = dE/dd_p (both directions of a pair counted):
+
+    force on atom k     F_k = sum_{p: i=k} g_p - sum_{p: j=k} g_p
+    virial              W_ab = sum_p d_pa g_pb,      stress = W / volume
+
+so forces sum to zero by construction. `PairCalculator` turns atoms into pairs, a subclass's `evaluate`
+turns these into an `Evaluation`, and one pass over the pairs gives ASE's results.
+Enter at `PairCalculator.calculate`.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError, all_changes
+from ase.data import atomic_numbers, chemical_symbols
+from ase.outputs import Properties, all_outputs
+from matscipy.calculators.calculator import MatscipyCalculator
+
+from ase_mlipgen.neighbors import NeighborList, Pairs
+
+
+class UnknownElementError(ValueError):
+    """Atoms of an element that the potential has no parameters for."""
+
+
+class NonFiniteEnergyError(ArithmeticError):
+    """The potential gave an energy or a force that is not a finite number."""
+
+
+class Evaluation(NamedTuple):
+    """What a potential says of a list of pairs.
+
+    Parameters
+    ----------
+    energies_i : (n_atoms,) array
+        Site energies, eV; they sum to the energy.
+    gradient_pc : (n_pairs, 3) array
+        Derivative of the energy by each pair vector, eV/Å; exactly zero beyond the cutoff.
+    """
+
+    energies_i: npt.NDArray[np.float64]
+    gradient_pc: npt.NDArray[np.float64]
+
+
+class PairCalculator(MatscipyCalculator):
+    """ASE calculator of a potential that is a function of pair vectors.
+
+    A subclass has `cutoff`, `elements` and `evaluate`, ready before it calls ``super().__init__``; and
+    `sparse_hessian` if it knows its second derivatives; ``hessian`` and ``dynamical_matrix`` are
+    properties then.
+    One calculator serves one thread at a time; copies are independent, and pickles carry no results.
+
+    Parameters
+    ----------
+    skin : float
+        Of the neighbour list, Å; does not influence results.
+    **kwargs
+        Of ASE's `Calculator`: atoms, label, directory.
+    """
+
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012
+    discard_results_on_any_change = True
+    ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.sparse_hessian is not PairCalculator.sparse_hessian:
+            cls.implemented_properties = [
+                *PairCalculator.implemented_properties,
+                "hessian",
+                "dynamical_matrix",
+            ]
+
+    def __init__(self, *, skin: float = 0.5, **kwargs: Any) -> None:
+        self.neighbors = NeighborList(self.cutoff, skin)
+        self._known = np.array(sorted(atomic_numbers[symbol] for symbol in self.elements))
+        super().__init__(**kwargs)
+
+    @property
+    def cutoff(self) -> float:
+        """Range of the potential, Å."""
+        raise NotImplementedError(f"{type(self).__name__} has no cutoff")
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """Chemical symbols that the potential knows."""
+        raise NotImplementedError(f"{type(self).__name__} has no elements")
+
+    def evaluate(self, numbers_i: npt.NDArray[np.int64], pairs: Pairs) -> Evaluation:
+        """Return site energies and pair gradients; a pure function of its arguments.
+
+        Parameters
+        ----------
+        numbers_i : (n_atoms,) int64 array
+            Atomic numbers, all known.
+        pairs : Pairs
+            May reach beyond the cutoff.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no evaluate()")
+
+    def sparse_hessian(self, numbers_i: npt.NDArray[np.int64], pairs: Pairs) -> sp.csr_matrix:
+        """Return the (3 n_atoms, 3 n_atoms) second derivatives of the energy by the positions, eV/Å^2."""
+        raise PropertyNotImplementedError(
+            f"{type(self).__name__} has no analytic Hessian; "
+            f"matscipy.numerical.numerical_hessian takes differences of forces"
+        )
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Iterable[str] = ("energy",),
+        system_changes: Iterable[str] = tuple(all_changes),
+    ) -> None:
+        """Fill ``results``; ASE calls this.
+
+        Raises
+        ------
+        UnknownElementError
+            An element without parameters.
+        CoincidentAtomsError
+            Two atoms in one place.
+        NonFiniteEnergyError
+            Energy or forces overflow.
+        PropertyNotImplementedError
+            Stress of atoms without a volume.
+        ValueError
+            No atoms, or a cell or positions that make no sense.
+        """
+        if system_changes:
+            self.reset()
+        super().calculate(atoms, list(properties), system_changes)
+        if "energy" not in self.results:
+            self.results.update(self._results(self.atoms))
+        if "stress" in properties and "stress" not in self.results:
+            raise PropertyNotImplementedError(
+                f"no stress: the cell {self.atoms.cell.array.tolist()} has no volume; "
+                f"give it three independent vectors (pbc may stay False)"
+            )
+
+    def get_hessian(self, atoms: Atoms, format: str = "sparse", divide_by_masses: bool = False) -> Any:
+        """Return the second derivatives of the energy by the positions.
+
+        Parameters
+        ----------
+        atoms : Atoms
+        format : {"sparse", "dense"}
+        divide_by_masses : bool
+            Divide the block of atoms i and j by sqrt(m_i m_j), in atomic mass units.
+
+        Returns
+        -------
+        (3 n_atoms, 3 n_atoms) scipy.sparse.csr_matrix or array
+            eV/Å^2.
+
+        Raises
+        ------
+        ValueError
+            Another format.
+        PropertyNotImplementedError
+            The potential has no analytic second derivatives.
+        """
+        if format not in ("sparse", "dense"):
+            raise ValueError(f"format = {format!r}: expected 'sparse' or 'dense'")
+        H = self.sparse_hessian(*self._inputs(atoms))
+        if divide_by_masses:
+            scale = sp.diags(np.repeat(atoms.get_masses() ** -0.5, 3))
+            H = (scale @ H @ scale).tocsr()
+        return H.toarray() if format == "dense" else H
+
+    def get_born_elastic_constants(self, atoms: Atoms) -> npt.NDArray[np.float64]:
+        """Refuse: the inherited formula holds for pair potentials only."""
+        raise PropertyNotImplementedError(
+            "Born constants of a many-body potential are not implemented; "
+            "matscipy.elasticity.fit_elastic_constants gives elastic constants from stresses"
+        )
+
+    def get_nonaffine_forces(self, atoms: Atoms) -> npt.NDArray[np.float64]:
+        """Refuse: the inherited formula holds for pair potentials only."""
+        raise PropertyNotImplementedError("non-affine forces of a many-body potential are not implemented")
+
+    def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
+        """Return a result, as a copy also if it is a sparse matrix (ASE copies arrays only)."""
+        result = super().get_property(name, atoms, allow_calculation)
+        return result.copy() if isinstance(result, sp.csr_matrix) else result
+
+    def export_properties(self) -> Properties:
+        """Return the results that ASE has a name for; a Hessian has none."""
+        return Properties({name: value for name, value in self.results.items() if name in all_outputs})
+
+    def set(self, **kwargs: Any) -> dict[str, Any]:
+        """Refuse parameters: they are fixed when the calculator is made."""
+        if kwargs:
+            raise TypeError(
+                f"{type(self).__name__} has no settable parameters (got {', '.join(map(repr, kwargs))}): "
+                f"make a new calculator"
+            )
+        return super().set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "results": {}, "neighbors": NeighborList(self.cutoff, self.neighbors.skin)}
+
+    def _inputs(self, atoms: Atoms) -> tuple[npt.NDArray[np.int64], Pairs]:
+        numbers_i = np.ascontiguousarray(atoms.numbers, dtype=np.int64)
+        unknown = np.setdiff1d(numbers_i, self._known)
+        if len(unknown):
+            raise UnknownElementError(
+                f"{type(self).__name__} knows {', '.join(self.elements)}, "
+                f"not {', '.join(chemical_symbols[z] for z in unknown)}: use a potential with these elements"
+            )
+        return numbers_i, self.neighbors.pairs(atoms)
+
+    def _results(self, atoms: Atoms) -> dict[str, Any]:
+        numbers_i, pairs = self._inputs(atoms)
+        energies_i, gradient_pc = self.evaluate(numbers_i, pairs)
+        forces, virial = scatter(pairs.i_p, pairs.j_p, pairs.d_pc, gradient_pc, len(numbers_i))
+        energy = float(np.sum(energies_i))
+        if not (np.isfinite(energy) and np.isfinite(forces).all() and np.isfinite(virial).all()):
+            closest = np.sqrt((pairs.d_pc**2).sum(axis=1).min(initial=np.inf))
+            raise NonFiniteEnergyError(
+                f"{type(self).__name__} gave an energy of {energy} eV and a largest force of "
+                f"{np.abs(forces).max()} eV/Å; the closest pair is at {closest:.4g} Å: atoms this close, "
+                f"or parameters this large, are outside the potential's range"
+            )
+        results = {
+            "energy": energy,
+            "free_energy": energy,
+            "energies": np.array(energies_i),
+            "forces": forces,
+        }
+        volume = abs(np.linalg.det(atoms.cell.array))
+        if volume > 0:
+            results["stress"] = virial / volume
+        return results
+
+
+@nb.njit(cache=True, nogil=True)
+def scatter(i_p, j_p, d_pc, gradient_pc, n_atoms):  # type: ignore[no-untyped-def]
+    """Return forces (n_atoms, 3), eV/Å, and the virial (6,), eV, in Voigt order."""
+    forces = np.zeros((n_atoms, 3))
+    W = np.zeros((3, 3))
+    for p in range(i_p.shape[0]):
+        for a in range(3):
+            g = gradient_pc[p, a]
+            forces[i_p[p], a] += g
+            forces[j_p[p], a] -= g
+            for b in range(3):
+                W[b, a] += d_pc[p, b] * g
+    virial = np.array(
+        [W[0, 0], W[1, 1], W[2, 2], (W[1, 2] + W[2, 1]) / 2, (W[0, 2] + W[2, 0]) / 2, (W[0, 1] + W[1, 0]) / 2]
+    )
+    return forces, virial

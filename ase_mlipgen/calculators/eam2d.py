@@ -1,0 +1,162 @@
+"""The embedded-atom method as an ASE calculator, in two and three dimensions.
+
+E = sum_i F(rho_i) + 1/2 sum phi(r_ij), rho_i = sum f(r_ij): embedded analytic tungsten (Zhou, Johnson and
+Wadley, Phys. Rev. B 69, 144113 (2004)), or the tables of an eam/alloy or eam/fs file. Forces, stress and
+sparse Hessian are analytic. The functions and their energies are in the room `eam`.
+"""
+
+import dataclasses
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from ase.data import atomic_masses, atomic_numbers
+from matscipy.calculators.eam.io import read_eam
+
+from ase_mlipgen.calculators.base import Evaluation, PairCalculator
+from ase_mlipgen.eam import setfl
+from ase_mlipgen.eam.analytic import TUNGSTEN, Zhou
+from ase_mlipgen.eam.energy import site_energies
+from ase_mlipgen.eam.functions import EAMFunctions
+from ase_mlipgen.eam.hessian import hessian
+from ase_mlipgen.eam.tables import Tables
+from ase_mlipgen.neighbors import Pairs
+
+
+class EAMFileError(ValueError):
+    """A potential file that cannot be read: truncated, altered or of another format."""
+
+
+class EAM2D(PairCalculator):
+    """Embedded-atom potential, by default tungsten.
+
+    Parameters
+    ----------
+    potential : path, Zhou or None
+        An eam/alloy or eam/fs (setfl) file, told apart by their content; or parameters of the analytic form;
+        or none, for `ase_mlipgen.eam.analytic.TUNGSTEN`.
+    skin : float
+        Of the neighbour list, Å; does not influence results.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such file.
+    EAMFileError
+        A file that is not a complete eam/alloy or eam/fs table.
+    TypeError
+        Another kind of potential.
+    """
+
+    def __init__(
+        self, potential: str | os.PathLike[str] | Zhou | None = None, *, skin: float = 0.5, **kwargs: Any
+    ) -> None:
+        functions: EAMFunctions
+        if potential is None or isinstance(potential, Zhou):
+            functions = potential or TUNGSTEN
+            parameters = dataclasses.asdict(functions)
+        elif isinstance(potential, str | os.PathLike):
+            functions = read_setfl(potential)
+            content = hashlib.sha256(Path(potential).read_bytes()).hexdigest()
+            parameters = {"potential": os.fspath(potential), "sha256": content}
+        else:
+            raise TypeError(
+                f"potential = {potential!r}: expected the path of an eam/alloy or eam/fs file, "
+                f"ase_mlipgen.eam.analytic.Zhou parameters, or None for tungsten"
+            )
+        self.functions = functions
+        self._index_z = np.full(max(atomic_numbers.values()) + 1, -1)
+        self._index_z[[atomic_numbers[s] for s in functions.elements]] = np.arange(len(functions.elements))
+        super().__init__(skin=skin, **kwargs)
+        self.parameters.update(parameters)
+
+    def __repr__(self) -> str:
+        source = self.parameters.get("potential", "analytic")
+        return f"EAM2D({source}: {', '.join(self.elements)}, cutoff {self.cutoff:g} Å)"
+
+    @property
+    def cutoff(self) -> float:
+        """Range of the potential, Å."""
+        return self.functions.cutoff
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """Chemical symbols that the potential knows."""
+        return self.functions.elements
+
+    def evaluate(self, numbers_i: npt.NDArray[np.int64], pairs: Pairs) -> Evaluation:
+        """Return site energies (eV) and the gradient by every pair vector (eV/Å)."""
+        a_i = self._index_z[numbers_i]
+        return Evaluation(*site_energies(self.functions, a_i, *pairs))
+
+    def sparse_hessian(self, numbers_i: npt.NDArray[np.int64], pairs: Pairs) -> sp.csr_matrix:
+        """Return the second derivatives of the energy by the positions, eV/Å^2."""
+        return hessian(self.functions, self._index_z[numbers_i], pairs.i_p, pairs.j_p, pairs.d_pc)
+
+    def write_setfl(
+        self, path: str | os.PathLike[str], *, kind: str = "eam/alloy", n_r: int = 10001, n_rho: int = 10001
+    ) -> None:
+        """Write the potential for LAMMPS and others; tables read from a file are written as they are.
+
+        Parameters
+        ----------
+        path : str or path
+        kind : {"eam/alloy", "eam/fs"}
+        n_r, n_rho : int
+            Grid points of an analytic potential.
+
+        Raises
+        ------
+        ValueError
+            Another kind, one that cannot hold the densities, or too few points.
+        """
+        functions = self.functions
+        tables = functions if isinstance(functions, Tables) else setfl.tabulate(functions, n_r, n_rho)
+        numbers = [atomic_numbers[symbol] for symbol in self.elements]
+        comment = f"{self!r}\nwritten by ase_mlipgen" + ("" if tables is functions else f"\n{functions!r}")
+        setfl.write(path, tables, numbers, [float(atomic_masses[z]) for z in numbers], kind, comment)
+
+
+def read_setfl(path: str | os.PathLike[str]) -> Tables:
+    """Read an eam/alloy or eam/fs file; which of them, its length tells.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such file.
+    EAMFileError
+        Not a complete table of either kind.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"no potential file at {os.fspath(path)!r}: expected an eam/alloy or eam/fs file"
+        )
+    reasons = []
+    for kind in ("eam/alloy", "eam/fs"):
+        try:
+            _, header, F, f, rphi = read_eam(os.fspath(path), kind=kind)
+            elements = tuple(header.symbols)
+            if unknown := [s for s in elements if s not in atomic_numbers]:
+                raise ValueError(f"the fourth line should name chemical elements, not {', '.join(unknown)}")
+            # Files list the density that an element gives; an eam/fs one depends also on who feels it.
+            n = len(elements)
+            f_abk = np.broadcast_to(f, (n, *f.shape)) if kind == "eam/alloy" else f.swapaxes(0, 1)
+            return Tables(
+                elements,
+                float(header.cutoff),
+                float(header.distance_grid_spacing),
+                float(header.density_grid_spacing),
+                F,
+                f_abk,
+                rphi,
+            )
+        except (ValueError, IndexError) as error:
+            reasons.append(f"as {kind}: {error}")
+    raise EAMFileError(
+        f"{os.fspath(path)!r} is not a complete eam/alloy or eam/fs (setfl) file ({'; '.join(reasons)}): "
+        f"download it again, or convert other formats to setfl"
+    )

@@ -1,0 +1,221 @@
+"""The linear ACE potential as an ASE calculator.
+
+E = sum_i [E0(element of i) + sum_k c_k B_k(neighbourhood of i)] + (repulsive core of pairs closer than r0).
+The work is `ace.kernels.evaluate`, one call a centre element and thread; site energies and pair gradients of
+an atom come from one thread, so results do not depend on how many there are.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ase import Atoms
+
+from ase_mlipgen.ace import kernels
+from ase_mlipgen.ace.plan import monomial_coefficients
+from ase_mlipgen.basis import ACEBasis
+from ase_mlipgen.calculators.base import Evaluation, PairCalculator
+from ase_mlipgen.neighbors import Pairs
+
+FORMAT = "ase_mlipgen.LinearACE"
+VERSION = 1
+ATOMS_PER_THREAD = 256
+
+
+class ModelFileError(ValueError):
+    """A model file that cannot be read: truncated, altered, foreign or of a newer version."""
+
+
+class LinearACE(PairCalculator):
+    """Linear atomic cluster expansion.
+
+    Parameters
+    ----------
+    basis : ACEBasis
+    coefficients : (len(basis),) array
+        eV; the functions of one centre element after another.
+    E0 : mapping of symbol to float, optional
+        Energy added to each atom of an element, eV; zero where not given.
+    threads : int, optional
+        Threads of one evaluation; by default the cores this process may use. Results do not depend on it.
+    metadata : mapping, optional
+        JSON-able remarks kept in the model file.
+
+    Raises
+    ------
+    ValueError
+        If the coefficients do not fit the basis or are not finite, or E0 names an unknown element.
+    """
+
+    def __init__(
+        self,
+        basis: ACEBasis,
+        coefficients: npt.ArrayLike,
+        E0: Mapping[str, float] | None = None,
+        *,
+        threads: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.basis = basis
+        self.coefficients = np.array(coefficients, dtype=float)
+        self.metadata = dict(metadata or {})
+        self.threads = threads
+        if self.coefficients.shape != (len(basis),):
+            raise ValueError(
+                f"{basis!r} has {len(basis)} functions and needs that many coefficients, "
+                f"got an array of shape {self.coefficients.shape}"
+            )
+        if not np.isfinite(self.coefficients).all():
+            raise ValueError("coefficients contain NaN or infinity; expected finite numbers from a fit")
+        self.E0 = _checked_E0(E0, basis.elements)
+        per_element = self.coefficients.reshape(len(basis.elements), -1)
+        self._weights = [monomial_coefficients(basis.plan, c) for c in per_element]
+        super().__init__(**kwargs)
+        self.parameters.update(basis=basis.todict(), E0=self.E0, coefficients=self.coefficients.tolist())
+
+    @property
+    def cutoff(self) -> float:
+        """Range of the potential, Å."""
+        return self.basis.cutoff
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """Chemical symbols that the model knows."""
+        return self.basis.elements
+
+    def evaluate(self, numbers_i: npt.NDArray[np.int64], pairs: Pairs) -> Evaluation:
+        """Return site energies (eV) and the gradient by every pair vector (eV/Å)."""
+        mu_i = self.basis.element_indices(Atoms(numbers=numbers_i))
+        energies_i = np.array([self.E0[s] for s in self.elements])[mu_i]
+        gradient_pc = np.zeros_like(pairs.d_pc)
+        chunks = [
+            (a, chunk)
+            for a in range(len(self.elements))
+            for chunk in self._chunks(np.flatnonzero(mu_i == a), len(mu_i))
+        ]
+
+        def work(task: tuple[int, npt.NDArray[np.int64]]) -> None:
+            a, centres = task
+            kernels.evaluate(
+                centres, pairs.first_i, pairs.j_p, pairs.d_pc, mu_i,
+                self.basis.plan, self.basis.radial[a], self.basis.angular, self._weights[a], energies_i, gradient_pc,
+            )  # fmt: skip
+
+        if len(chunks) > 1 and self._n_threads() > 1:
+            with ThreadPoolExecutor(self._n_threads()) as pool:
+                list(pool.map(work, chunks))
+        else:
+            for task in chunks:
+                work(task)
+        self.basis.add_core(mu_i, pairs, energies_i, gradient_pc)
+        return Evaluation(energies_i, gradient_pc)
+
+    def _n_threads(self) -> int:
+        return self.threads or available_threads()
+
+    def _chunks(self, centres: npt.NDArray[np.int64], n_atoms: int) -> list[npt.NDArray[np.int64]]:
+        if len(centres) == 0:
+            return []
+        parts = max(1, min(self._n_threads(), n_atoms // ATOMS_PER_THREAD))
+        return np.array_split(centres, parts)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model to a JSON file and return its path.
+
+        The file holds the basis parameters, the coefficients with every digit, E0, the metadata and a
+        checksum. It is written under a temporary name and renamed, so that an interrupted save leaves no half
+        file.
+        """
+        path = Path(path)
+        if path.suffix != ".json":
+            raise ValueError(f"a model file ends in .json, got {path.name!r}")
+        payload = {
+            "format": FORMAT,
+            "version": VERSION,
+            "basis": self.basis.todict(),
+            "E0": self.E0,
+            "coefficients": self.coefficients.tolist(),
+            "metadata": self.metadata,
+        }
+        text = json.dumps({**payload, "checksum": _checksum(payload)}, indent=1, allow_nan=False)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path, **kwargs: Any) -> "LinearACE":
+        """Read a model file written by `save`.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ModelFileError
+            If the file is truncated, altered, not a model of this package, or newer than this version can read.
+        """
+        payload = _read(Path(path))
+        try:
+            basis = ACEBasis.from_dict(payload["basis"])
+            return cls(basis, payload["coefficients"], payload["E0"], metadata=payload["metadata"], **kwargs)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(f"{path}: the model's content does not fit together: {error}") from error
+
+    def __repr__(self) -> str:
+        return f"LinearACE({self.basis!r}, {len(self.basis)} coefficients)"
+
+
+def available_threads() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _checked_E0(E0: Mapping[str, float] | None, elements: tuple[str, ...]) -> dict[str, float]:
+    given = dict(E0 or {})
+    unknown = sorted(set(given) - set(elements))
+    if unknown:
+        raise ValueError(f"E0 names {', '.join(unknown)}, but the basis knows only {', '.join(elements)}")
+    for symbol, value in given.items():
+        if not np.isfinite(value):
+            raise ValueError(f"E0 of {symbol} must be a finite energy in eV, got {value!r}")
+    return {symbol: float(given.get(symbol, 0.0)) for symbol in elements}
+
+
+def _checksum(payload: Mapping[str, Any]) -> str:
+    canonical = json.dumps(payload, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return the verified content of a model file."""
+    try:
+        payload = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ModelFileError(
+            f"{path} is not a complete JSON file ({error}); it was truncated or is not a model, save it again"
+        ) from error
+    if not isinstance(payload, dict) or payload.get("format") != FORMAT:
+        kind = payload.get("format") if isinstance(payload, dict) else type(payload).__name__
+        raise ModelFileError(
+            f"{path} is not a {FORMAT} file (found {kind!r}); expected one written by LinearACE.save"
+        )
+    if payload.get("version") != VERSION:
+        raise ModelFileError(
+            f"{path} has format version {payload.get('version')!r}, this release reads version {VERSION}; "
+            "update ase-mlipgen or save the model again"
+        )
+    stated = payload.pop("checksum", None)
+    if stated != _checksum(payload):
+        raise ModelFileError(
+            f"{path}: the checksum does not match its content; the file was altered or damaged"
+        )
+    return payload
