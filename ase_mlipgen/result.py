@@ -1,0 +1,269 @@
+"""What a training run leaves: the model, its errors, and everything they came from.
+
+`TrainingResult.save` writes a directory of open formats: model.json, result.json, the labelled cells and the
+training cells as extended XYZ, the compressed least-squares system as npz. `TrainingResult.load` reads it back.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from ase_mlipgen.calculators.linear_ace import LinearACE
+from ase_mlipgen.fit import LinearFit
+from ase_mlipgen.labels import LabelledCell, read_cells, write_cells
+from ase_mlipgen.progress import duration
+from ase_mlipgen.theory.errors import DEFINITIONS, Errors
+
+FORMAT = "ase_mlipgen.TrainingResult"
+VERSION = 1
+
+
+class ResultDirectoryError(ValueError):
+    """A directory that does not hold a complete training result."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingCell:
+    """One training cell: before and after relaxation, and its perfect host.
+
+    Attributes
+    ----------
+    name : str
+        Such as ``vacancy, L = 8``.
+    defect : str
+    size : int
+    unrelaxed, relaxed, perfect : Atoms
+    steps : int
+        Steps of the relaxation.
+    wall_time : float
+        Of the relaxation, s.
+    """
+
+    name: str
+    defect: str
+    size: int
+    unrelaxed: Atoms
+    relaxed: Atoms
+    perfect: Atoms
+    steps: int
+    wall_time: float
+
+
+@dataclass(frozen=True)
+class Census:
+    """What a run will compute, known before it starts.
+
+    Attributes
+    ----------
+    n_cells : int
+        Training cells (defects times sizes).
+    n_labels : int
+        Calls of the reference for labels, relaxations not counted.
+    n_atoms : int
+        Atoms of the largest cell.
+    n_rows, n_functions : int
+        Shape of the least-squares system.
+    memory : int
+        Bytes that the fit holds at most, about.
+    warnings : tuple of str
+        Why the result may be poor, in sentences.
+    """
+
+    n_cells: int
+    n_labels: int
+    n_atoms: int
+    n_rows: int
+    n_functions: int
+    memory: int
+    warnings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.n_cells} training cell{'s' * (self.n_cells != 1)} of up to {self.n_atoms} atoms, "
+            f"{self.n_labels} labels",
+            f"{self.n_rows} rows, {self.n_functions} functions, about {self.memory / 1e6:.0f} MB for the fit",
+        ]
+        return "\n".join(lines + [f"warning: {text}" for text in self.warnings])
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """Model, errors and provenance of a training run.
+
+    Attributes
+    ----------
+    calculator : LinearACE
+    cells : list of TrainingCell
+    train, test : list of LabelledCell
+    fit : LinearFit
+        Rank, tolerance, triangular factor's diagonal.
+    errors, train_errors : Errors
+        On the test and on the training samples of the defects.
+    by_defect : dict of str to Errors
+        Test errors of each defect.
+    matched : tuple of str
+        Matching conditions that the fit satisfies exactly.
+    census : Census
+    timings : dict of str to float
+        Wall time of each stage, s.
+    settings : dict
+        Every argument of the trainer, JSON-able.
+    """
+
+    calculator: LinearACE
+    cells: list[TrainingCell]
+    train: list[LabelledCell]
+    test: list[LabelledCell]
+    fit: LinearFit
+    errors: Errors
+    train_errors: Errors
+    by_defect: dict[str, Errors]
+    matched: tuple[str, ...]
+    census: Census
+    timings: dict[str, float]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        fit, errors = self.fit, self.errors
+        lines = [
+            f"{self.calculator.basis!r}: {fit.n_functions} functions, rank {fit.rank}, {fit.n_rows} rows, "
+            f"rtol {fit.rtol:g}",
+            f"matched exactly: {', '.join(self.matched).replace('_', ' ') or 'nothing'}"
+            + (f" ({fit.constraint_rank} constraints)" if self.matched else ""),
+            *([fit.note] if fit.note else []),
+            f"{'':34s}{'test':>12s}{'train':>12s}",
+        ]
+        for name in DEFINITIONS:
+            label, unit, _ = DEFINITIONS[name]
+            values = (getattr(errors, name), getattr(self.train_errors, name))
+            lines.append(f"{f'{label} ({unit})':34s}" + "".join(f"{value:12.3e}" for value in values))
+        lines.append("wall times: " + ", ".join(f"{k} {duration(v)}" for k, v in self.timings.items()))
+        return "\n".join(lines)
+
+    def save(self, directory: str | Path) -> Path:
+        """Write the result to a directory (made if absent) and return its path."""
+        folder = Path(directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.calculator.save(folder / "model.json")
+        write_cells(folder / "labels_train.extxyz", self.train)
+        write_cells(folder / "labels_test.extxyz", self.test)
+        arrays, numbers = _split(self.fit)
+        arrays |= _cell_arrays(self.cells)
+        with open(folder / "result.npz", "wb") as file:
+            np.savez_compressed(file, **arrays)
+        content = {
+            "format": FORMAT,
+            "version": VERSION,
+            "errors": asdict(self.errors),
+            "train_errors": asdict(self.train_errors),
+            "by_defect": {name: asdict(errors) for name, errors in self.by_defect.items()},
+            "matched": list(self.matched),
+            "census": asdict(self.census),
+            "timings": self.timings,
+            "settings": self.settings,
+            "fit": numbers,
+            "cells": [_described(cell) for cell in self.cells],
+        }
+        temporary = folder / ".result.json.tmp"
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        temporary.replace(folder / "result.json")
+        return folder
+
+    @classmethod
+    def load(cls, directory: str | Path) -> "TrainingResult":
+        """Read a directory written by `save`.
+
+        Raises
+        ------
+        ResultDirectoryError
+            If files are missing, damaged or of another format.
+        """
+        folder = Path(directory)
+        missing = [name for name in FILES if not (folder / name).is_file()]
+        if missing:
+            raise ResultDirectoryError(
+                f"{folder} is not a complete training result: it lacks {', '.join(missing)}"
+            )
+        try:
+            content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ResultDirectoryError(
+                f"{folder / 'result.json'} is truncated or damaged: {error}"
+            ) from error
+        if content.get("format") != FORMAT or content.get("version") != VERSION:
+            raise ResultDirectoryError(
+                f"{folder / 'result.json'} is {content.get('format')!r} version {content.get('version')!r}; "
+                f"expected {FORMAT} version {VERSION}"
+            )
+        with np.load(folder / "result.npz", allow_pickle=False) as file:
+            arrays = dict(file)
+        return cls(
+            calculator=LinearACE.load(folder / "model.json"),
+            cells=[_restored(cell, arrays, k) for k, cell in enumerate(content["cells"])],
+            train=read_cells(folder / "labels_train.extxyz"),
+            test=read_cells(folder / "labels_test.extxyz"),
+            fit=_joined(content["fit"], arrays),
+            errors=Errors(**content["errors"]),
+            train_errors=Errors(**content["train_errors"]),
+            by_defect={name: Errors(**errors) for name, errors in content["by_defect"].items()},
+            matched=tuple(content["matched"]),
+            census=Census(**{**content["census"], "warnings": tuple(content["census"]["warnings"])}),
+            timings=content["timings"],
+            settings=content["settings"],
+        )
+
+
+FILES = ("result.json", "model.json", "result.npz", "labels_train.extxyz", "labels_test.extxyz")
+STATES = ("unrelaxed", "relaxed", "perfect")
+
+
+def _split(fit: LinearFit) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the arrays and the numbers of a fit."""
+    content = {name: getattr(fit, name) for name in fit.__dataclass_fields__}
+    arrays = {f"fit_{name}": value for name, value in content.items() if isinstance(value, np.ndarray)}
+    return arrays, {name: value for name, value in content.items() if f"fit_{name}" not in arrays}
+
+
+def _joined(numbers: Mapping[str, Any], arrays: Mapping[str, Any]) -> LinearFit:
+    return LinearFit(
+        **numbers, **{k.removeprefix("fit_"): v for k, v in arrays.items() if k.startswith("fit_")}
+    )
+
+
+def _cell_arrays(cells: list[TrainingCell]) -> dict[str, Any]:
+    arrays: dict[str, Any] = {}
+    for k, cell in enumerate(cells):
+        for state in STATES:
+            atoms: Atoms = getattr(cell, state)
+            parts = {
+                "numbers": atoms.numbers,
+                "positions": atoms.positions,
+                "cell": atoms.cell.array,
+                "pbc": atoms.pbc,
+            }
+            arrays |= {f"cell{k}_{state}_{name}": value for name, value in parts.items()}
+    return arrays
+
+
+def _described(cell: TrainingCell) -> dict[str, Any]:
+    info = {state: getattr(cell, state).info for state in STATES}
+    return {name: getattr(cell, name) for name in ("name", "defect", "size", "steps", "wall_time")} | {
+        "info": info
+    }
+
+
+def _restored(content: Mapping[str, Any], arrays: Mapping[str, Any], k: int) -> TrainingCell:
+    rest = {name: value for name, value in content.items() if name != "info"}
+    states = {
+        state: Atoms(
+            **{name: arrays[f"cell{k}_{state}_{name}"] for name in ("numbers", "positions", "cell", "pbc")},
+            info=content["info"][state],
+        )
+        for state in STATES
+    }
+    return TrainingCell(**rest, **states)

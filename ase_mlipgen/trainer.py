@@ -1,0 +1,449 @@
+"""From a crystal and its defects to a potential with known errors: the stages, wired.
+
+cells -> relaxed by the reference -> samples -> labels -> triangular factor -> coefficients -> errors. Every stage is a
+function of its own room and useful alone; the trainer passes things on and keeps what it made.
+Protocol: Ortner & Wang, *A framework for a generalisation analysis of machine-learned interatomic potentials*, Sec. 4.
+"""
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from ase_mlipgen.basis import ACEBasis
+from ase_mlipgen.calculators.linear_ace import LinearACE, available_threads
+from ase_mlipgen.defects import (
+    PointDefect,
+    as_defect,
+    cell_width,
+    displaced,
+    relax,
+    training_cell,
+    training_samples,
+    unique_names,
+)
+from ase_mlipgen.defects.sampling import Distribution
+from ase_mlipgen.fit import Constraints, LinearFit, TriangularFactor, assemble, count_rows, solve
+from ase_mlipgen.fit.one_body import average_E0
+from ase_mlipgen.fit.rows import kinds_of
+from ase_mlipgen.fit.weights import parse
+from ase_mlipgen.labels import LabelledCell, LabelStore, as_factory, label
+from ase_mlipgen.progress import Progress, duration
+from ase_mlipgen.result import Census, TrainingCell, TrainingResult
+from ase_mlipgen.theory.errors import Errors, measure
+from ase_mlipgen.theory.force_constants import force_constants
+from ase_mlipgen.theory.matching import checked_conditions, matching_constraints
+
+PAPER_WEIGHTS = {"energy": 100.0, "forces": 1.0}
+
+
+class NarrowCellWarning(UserWarning):
+    """A training cell is narrower than twice the cutoff; large cells will be predicted worse than test errors say."""
+
+
+class DefectTrainer:
+    """Train a linear ACE potential on small cells with one defect.
+
+    Parameters
+    ----------
+    crystal : Atoms
+        Unit cell of the host: any ASE crystal, or `triangular_lattice`.
+    defects : defect or sequence of defects
+        `Vacancy`, `Interstitial`, `Substitution`, or Atoms with a defect in a supercell of the host.
+    reference : Calculator or callable () -> Calculator
+        Labels the cells. A factory (class, function, `functools.partial`) is needed for process executors.
+    basis : ACEBasis
+    size : int or sequence of int
+        Size of the training cells in unit cells of the crystal (r0 in 2D); several make nested cells.
+    n_train, n_test : int
+        Samples of each defect and size.
+    amplitude : float
+        Largest displacement of each coordinate of a sample (standard deviation if `distribution` is "normal"), Å.
+    n_perfect : int
+        Perfect-crystal cells of each size, the first one unperturbed. They fix the energy per bulk atom; without
+        them formation energies are wrong although test errors look good.
+    weights : mapping
+        Of squared residuals of total energies, force components and virials, eq. (4.2): the paper's
+        ``{"energy": 100, "forces": 1}`` by default; or one such mapping a defect name.
+    matching : "exact", None, or some of ("energies", "forces", "force_constants")
+        Conditions of Theorem 3.1 that the fit satisfies exactly, as equality constraints.
+    observations : sequence of str
+        "energy", "forces" and, if asked for, "stress".
+    rtol : float
+        Relative tolerance of the rank-revealing factorisation.
+    optimizer : ASE optimiser class, optional
+    fmax : float
+        Tolerance of relaxations, eV/Å.
+    executor : concurrent.futures.Executor, optional
+        Where labels are computed; results do not depend on it.
+    store : path or LabelStore, optional
+        Directory that keeps labels, so that the same run again computes none twice.
+    seed : int
+    distribution : {"uniform", "normal"}
+    E0 : mapping of symbol to float, optional
+        Energy of each element taken out before the fit, eV; by default the least-squares energy per atom.
+    tag : str, optional
+        Identity of a reference that cannot state its own, for the store.
+    progress : Progress or bool
+        True shows progress on standard error.
+
+    Raises
+    ------
+    ValueError
+        For arguments out of range or a basis that lacks an element of the cells.
+
+    Notes
+    -----
+    `run` is the whole job; `cells`, `relax`, `sample`, `label` and `fit` are its stages, each computed once and kept.
+    """
+
+    def __init__(
+        self,
+        crystal: Atoms,
+        defects: PointDefect | Atoms | Sequence[PointDefect | Atoms],
+        reference: Any,
+        basis: ACEBasis,
+        size: int | Sequence[int] = 8,
+        n_train: int = 200,
+        n_test: int = 50,
+        *,
+        amplitude: float = 0.05,
+        n_perfect: int = 20,
+        weights: Mapping[str, Any] | None = None,
+        matching: str | Sequence[str] | None = "exact",
+        observations: Sequence[str] = ("energy", "forces"),
+        rtol: float = 1e-6,
+        optimizer: Callable[..., Any] | None = None,
+        fmax: float = 1e-5,
+        executor: Executor | None = None,
+        store: str | Path | LabelStore | None = None,
+        seed: int = 0,
+        distribution: Distribution = "uniform",
+        E0: Mapping[str, float] | None = None,
+        tag: str | None = None,
+        progress: Progress | bool = True,
+    ) -> None:
+        self.crystal, self.reference, self.basis = crystal, reference, basis
+        several = defects if isinstance(defects, list | tuple) else [defects]
+        self.defects = [as_defect(defect, crystal) for defect in several]
+        self.sizes = [int(n) for n in np.atleast_1d(np.asarray(size))]
+        self.n_train, self.n_test, self.n_perfect = n_train, n_test, n_perfect
+        self.amplitude, self.distribution, self.seed = amplitude, distribution, seed
+        self.weights = dict(PAPER_WEIGHTS if weights is None else weights)
+        self.conditions = checked_conditions(matching)
+        self.observations, self.rtol, self.E0, self.tag = tuple(observations), rtol, E0, tag
+        self.optimizer, self.fmax, self.executor = optimizer, fmax, executor
+        self.store = LabelStore(store) if isinstance(store, str | Path) else store
+        self.progress = progress if isinstance(progress, Progress) else Progress(quiet=not progress)
+        self.matched: tuple[str, ...] = ()
+        self.timings: dict[str, float] = {}
+        self._kept: dict[str, Any] = {}
+        self._check()
+
+    def _check(self) -> None:
+        if not self.defects:
+            raise ValueError("defects is empty; give at least one, such as Vacancy()")
+        if self.n_train < 1:
+            raise ValueError(f"n_train = {self.n_train}: at least one training sample a defect is needed")
+        for name in ("n_test", "n_perfect"):
+            if getattr(self, name) < 0:
+                raise ValueError(
+                    f"{name} = {getattr(self, name)}: expected a number of cells, not below zero"
+                )
+        if not self.fmax > 0:
+            raise ValueError(f"fmax = {self.fmax}: expected a positive force in eV/Å, such as 1e-5")
+        if not 0.0 <= self.rtol < 1.0:
+            raise ValueError(f"rtol = {self.rtol}: expected a number from 0 to below 1, such as 1e-6")
+        displaced(self.crystal, self.amplitude, np.random.default_rng(0), self.distribution)
+        kinds_of(self.observations)
+        parse(self.weights)
+        as_factory(self.reference, self.executor)
+        for cell in self.cells():
+            self.basis.element_indices(cell.unrelaxed)
+            self.basis.element_indices(cell.perfect)
+
+    def cells(self) -> list[TrainingCell]:
+        """Return the unrelaxed training cells, one a defect and size."""
+
+        def build() -> list[TrainingCell]:
+            names = unique_names(self.defects)
+            found = []
+            for size in self.sizes:
+                perfect = training_cell(self.crystal, None, size)
+                for name, defect in zip(names, self.defects, strict=True):
+                    start = training_cell(self.crystal, defect, size)
+                    found.append(
+                        TrainingCell(f"{name}, L = {size}", name, size, start, start, perfect, 0, 0.0)
+                    )
+            return found
+
+        return self._once("cells", build)
+
+    def census(self) -> Census:
+        """Return what the run will compute; nothing expensive is done."""
+        cells, n_sizes = self.cells(), len(self.sizes)
+        special = (2 * len(cells) + n_sizes) * bool(self.conditions)
+        samples = [len(c.unrelaxed) for c in cells for _ in range(self.n_train)]
+        samples += [len(c.perfect) for c in cells[:: len(self.defects)] for _ in range(self.n_perfect)]
+        n_functions = len(self.basis)
+        return Census(
+            n_cells=len(cells),
+            n_labels=len(samples) + len(cells) * self.n_test + special,
+            n_atoms=max(max(len(c.perfect), len(c.unrelaxed)) for c in cells),
+            n_rows=sum(count_rows(n, self.observations) for n in samples),
+            n_functions=n_functions,
+            memory=8
+            * (n_functions + 1)
+            * (8 * (n_functions + 1) + 2 * max(map(count_rows, samples), default=0)),
+            warnings=tuple(self._doubts()),
+        )
+
+    def _doubts(self) -> Iterator[str]:
+        for cell in self.cells():
+            width = cell_width(cell.unrelaxed)
+            if width < 2.0 * self.basis.cutoff:
+                yield (
+                    f"the training cell of {cell.name} is {width:.2f} Å wide, less than twice the cutoff "
+                    f"({2 * self.basis.cutoff:.2f} Å): large cells will be predicted worse than the test errors say; "
+                    "take a larger size or a shorter cutoff"
+                )
+        if self.n_perfect == 0:
+            yield "no perfect-crystal cells: the energy per bulk atom and so formation energies are undetermined"
+
+    def relax(self) -> list[TrainingCell]:
+        """Relax the training cells by the reference and return them.
+
+        Raises
+        ------
+        RelaxationError
+            If a cell does not reach `fmax`.
+        """
+        return self._once("relax", lambda: [self._relaxed(cell) for cell in self.cells()])
+
+    def _relaxed(self, cell: TrainingCell) -> TrainingCell:
+        found = relax(cell.unrelaxed, self._calculator(), self.optimizer, self.fmax, strict=True)
+        self.progress.say(f"  {cell.name}: relaxed in {found.steps} steps, {duration(found.wall_time)}")
+        return TrainingCell(
+            cell.name,
+            cell.defect,
+            cell.size,
+            cell.unrelaxed,
+            found.atoms,
+            cell.perfect,
+            found.steps,
+            found.wall_time,
+        )
+
+    def sample(self) -> tuple[list[Atoms], list[Atoms]]:
+        """Return the training and the test samples around the relaxed cells.
+
+        `info["config_type"]` is "defect" or "perfect", `info["defect"]` the defect's name.
+        """
+
+        def draw() -> tuple[list[Atoms], list[Atoms]]:
+            train: list[Atoms] = []
+            test: list[Atoms] = []
+            seeds = np.random.SeedSequence(self.seed).spawn(len(self.relax()))
+            for k, (cell, seed) in enumerate(zip(self.relax(), seeds, strict=True)):
+                first = k % len(self.defects) == 0
+                found = training_samples(
+                    cell.relaxed, np.random.default_rng(seed), self.n_train, self.n_test, self.amplitude,
+                    self.distribution, cell.perfect if first else None, self.n_perfect, cell.defect,
+                )  # fmt: skip
+                train += found.train
+                test += found.test
+            return train, test
+
+        return self._once("sample", draw)
+
+    def label(self) -> tuple[list[LabelledCell], list[LabelledCell]]:
+        """Label the samples by the reference; return training and test cells.
+
+        Raises
+        ------
+        LabelError
+            If the reference fails on a sample; with a store, finished labels are kept.
+        """
+
+        def compute() -> tuple[list[LabelledCell], list[LabelledCell]]:
+            train, test = self.sample()
+            found = self._label([*train, *test], "labels")
+            return found[: len(train)], found[len(train) :]
+
+        return self._once("label", compute)
+
+    def _label(self, cells: Sequence[Atoms], stage: str) -> list[LabelledCell]:
+        jobs = [(a, a.info.get("config_type", "defect"), a.info.get("defect", "")) for a in cells]
+        kinds = [
+            kind
+            for kind in ("energy", "forces", "stress")
+            if kind in {"energy", "forces", *self.observations}
+        ]
+        return label(
+            jobs, self.reference, self.executor, kinds, self.progress.counter(stage), self.store, self.tag
+        )
+
+    def factor(self) -> TriangularFactor:
+        """Return the compressed least-squares system of the training cells."""
+
+        def compute() -> TriangularFactor:
+            count = self.progress.counter("rows")
+            with ThreadPoolExecutor(available_threads()) as pool:
+                return assemble(
+                    self.basis, self.label()[0], self.weights, self.one_body(), self.observations, pool, count
+                )
+
+        return self._once("assemble", compute)
+
+    def one_body(self) -> dict[str, float]:
+        """Return E0 of every element, eV: the given ones, or the least-squares energies per atom."""
+        if self.E0 is not None:
+            return {symbol: float(self.E0.get(symbol, 0.0)) for symbol in self.basis.elements}
+        return average_E0(self.label()[0], self.basis.elements)
+
+    def fit(self) -> LinearFit:
+        """Solve for the coefficients, with the matching conditions as constraints.
+
+        A basis that is too small for all conditions carries those that it can, energies first, then forces,
+        then force constants; `matched` says which.
+        """
+
+        def compute() -> LinearFit:
+            found = self._constraints()
+            for n in range(len(found), -1, -1):
+                self.matched = tuple(found)[:n]
+                constraints = Constraints.stack([found[name] for name in self.matched]) if n else None
+                fit = solve(self.factor(), self.rtol, constraints=constraints)
+                if n == 0 or fit.constraint_rank > 0:
+                    break
+            left_out = [name.replace("_", " ") for name in found if name not in self.matched]
+            if left_out:
+                fit = replace(fit, note=f"not matched exactly: {', '.join(left_out)}; the basis is too small")
+            if fit.note:
+                self.progress.say(f"  note: {fit.note}")
+            return fit
+
+        return self._once("fit", compute)
+
+    def _constraints(self) -> dict[str, Constraints]:
+        if not self.conditions:
+            return {}
+        cells, n_defects = self.relax(), len(self.defects)
+        perfect = [c.perfect for c in cells[::n_defects]]
+        equilibria = self._label([_tagged(c.relaxed, "defect", c.defect) for c in cells], "equilibria")
+        others = [_tagged(c.unrelaxed, "defect", c.defect) for c in cells]
+        others += [_tagged(atoms, "perfect", "") for atoms in perfect]
+        constants = []
+        if "force_constants" in self.conditions:
+            constants = [(atoms, force_constants(atoms, self._calculator())) for atoms in perfect]
+        return matching_constraints(
+            self.basis,
+            self.one_body(),
+            self.conditions,
+            equilibria,
+            self._label(others, "references"),
+            constants,
+        )
+
+    def run(self) -> TrainingResult:
+        """Run every stage and return the result."""
+        with self.progress:
+            census = self.census()
+            self.progress.say(str(census))
+            for text in census.warnings:
+                warnings.warn(text, NarrowCellWarning, stacklevel=2)
+            with self._timed("fit in all"):
+                fit = self.fit()
+            calculator = LinearACE(
+                self.basis, fit.coefficients, self.one_body(), metadata={"settings": self.settings()}
+            )
+            with self._timed("measure"):
+                test_errors, train_errors, by_defect = self._measure(calculator, fit)
+            self.progress.say(f"  rank {fit.rank} of {fit.n_functions} functions, {fit.n_rows} rows")
+        self.timings.pop("fit in all")
+        return TrainingResult(
+            calculator=calculator,
+            cells=self.relax(),
+            train=self.label()[0],
+            test=self.label()[1],
+            fit=fit,
+            errors=test_errors,
+            train_errors=train_errors,
+            by_defect=by_defect,
+            matched=self.matched,
+            census=census,
+            timings=dict(self.timings),
+            settings=self.settings(),
+        )
+
+    def _measure(self, calculator: LinearACE, fit: LinearFit) -> tuple[Errors, Errors, dict[str, Errors]]:
+        cells, (train, test) = self.relax(), self.label()
+        reference = self._calculator()
+        train = [cell for cell in train if cell.config_type == "defect"]
+        names = unique_names(self.defects)
+
+        def errors(labelled: list[LabelledCell]) -> Errors:
+            return measure(calculator, reference, labelled, cells, fit)
+
+        by_defect = {name: errors([cell for cell in test if cell.defect == name]) for name in names}
+        return errors(test), errors(train), by_defect
+
+    def settings(self) -> dict[str, Any]:
+        """Return every argument in a form that JSON can hold."""
+        names = (
+            "n_train",
+            "n_test",
+            "n_perfect",
+            "amplitude",
+            "distribution",
+            "seed",
+            "weights",
+            "rtol",
+            "fmax",
+            "E0",
+        )
+        return {
+            "crystal": {"formula": str(self.crystal.symbols), "cell": self.crystal.cell.array.tolist()},
+            "defects": [repr(defect) for defect in self.defects],
+            "reference": _name_of(self.reference),
+            "basis": self.basis.todict(),
+            "size": self.sizes,
+            "matching": list(self.conditions),
+            "observations": list(self.observations),
+            **{name: getattr(self, name) for name in names},
+        }
+
+    def _calculator(self) -> Any:
+        return as_factory(self.reference)()
+
+    def _once(self, stage: str, compute: Callable[[], Any]) -> Any:
+        if stage not in self._kept:
+            with self._timed(stage):
+                self._kept[stage] = compute()
+        return self._kept[stage]
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        """Time a stage without the stages that it calls."""
+        begun, inner = time.perf_counter(), sum(self.timings.values())
+        yield
+        elapsed = time.perf_counter() - begun
+        self.timings[stage] = elapsed - (sum(self.timings.values()) - inner)
+
+
+def _tagged(atoms: Atoms, config_type: str, defect: str) -> Atoms:
+    copy = atoms.copy()
+    copy.info.update(config_type=config_type, defect=defect)
+    return copy
+
+
+def _name_of(reference: Any) -> str:
+    named = reference if hasattr(reference, "__name__") else type(reference)
+    return f"{named.__module__}.{getattr(named, '__qualname__', named.__name__)}"

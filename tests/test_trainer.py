@@ -1,0 +1,269 @@
+"""DefectTrainer end to end: copper in three dimensions (EMT), tungsten in two (EAM), and what can go wrong."""
+
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.optimize import LBFGS
+
+from ase_mlipgen import (
+    EAM2D,
+    ACEBasis,
+    DefectTrainer,
+    Interstitial,
+    Substitution,
+    TrainingResult,
+    Vacancy,
+    simulation_cell,
+    triangular_lattice,
+)
+from ase_mlipgen.labels import LabelError
+from ase_mlipgen.result import ResultDirectoryError
+from ase_mlipgen.theory.compare import compare
+from ase_mlipgen.trainer import NarrowCellWarning
+from tests.references import Failing
+
+COPPER = bulk("Cu", cubic=True, a=3.58982559)  # the minimum of EMT
+SHEET = triangular_lattice("W", 2.72711)
+
+
+def small(**changes):
+    """A planar tungsten trainer of a second."""
+    arguments = {"size": 5, "n_train": 15, "n_test": 5, "n_perfect": 4, "progress": False, **changes}
+    basis = arguments.pop("basis", ACEBasis(["W"], order=2, degree=8, cutoff=4.0))
+    crystal = arguments.pop("crystal", SHEET)
+    return DefectTrainer(
+        crystal, arguments.pop("defects", Vacancy()), arguments.pop("reference", EAM2D), basis, **arguments
+    )
+
+
+@pytest.fixture(scope="module")
+def copper():
+    basis = ACEBasis(["Cu"], order=3, degree=12, cutoff=5.0)
+    trainer = DefectTrainer(COPPER, [Vacancy()], EMT, basis, 3, 30, 10, n_perfect=5, progress=False)
+    return trainer.run()
+
+
+@pytest.mark.parametrize("matching", ["exact", None])
+def test_copper_vacancy_formation_energy_on_a_large_cell(matching):
+    """6^3 cubic cells, EMT relaxed on its own: formation energy within 2 meV (0.02 meV seen with exact matching)."""
+    basis = ACEBasis(["Cu"], order=3, degree=12, cutoff=5.0)
+    trainer = DefectTrainer(
+        COPPER, [Vacancy()], EMT, basis, 3, 30, 10, n_perfect=5, matching=matching, progress=False
+    )
+    result = trainer.run()
+    cells = [simulation_cell(COPPER, d, size=6, separation=3) for d in ([Vacancy()], [])]
+    found = compare(EMT(), result.calculator, *cells)
+    assert found.failure is None
+    assert found.formation_energy_reference == pytest.approx(1.2236, abs=1e-3)
+    assert abs(found.formation_energy_error) < 2e-3
+    assert found.geometry_error < 0.02 * found.geometry_norm
+
+
+def test_errors_are_those_of_the_calculator(copper):
+    """Energy and force RMSEs against a direct evaluation by EMT itself on the test cells."""
+    energy, force = [], []
+    for cell in copper.test:
+        ours, theirs = cell.atoms.copy(), cell.atoms.copy()
+        ours.calc, theirs.calc = copper.calculator, EMT()
+        energy.append((ours.get_potential_energy() - theirs.get_potential_energy()) / len(ours))
+        force.append(ours.get_forces() - theirs.get_forces())
+    assert copper.errors.energy_rmse == pytest.approx(np.sqrt(np.mean(np.square(energy))), rel=1e-5)
+    assert copper.errors.force_rmse == pytest.approx(np.sqrt(np.mean(np.square(force))), rel=1e-6)
+    assert copper.errors.force_rmse < 1e-3
+    assert copper.errors.eps_E >= copper.errors.eps_E_rmse
+    assert copper.errors.eps_F >= copper.errors.eps_F_rmse
+    assert copper.by_defect["vacancy"] == copper.errors
+    assert copper.errors.n_rows == 30 * (1 + 3 * 107) + 5 * (1 + 3 * 108)
+
+
+def test_matching_holds_exactly(copper):
+    """With constraints, energies and forces at the equilibrium agree although no sample sits there."""
+    (cell,) = copper.cells
+    for atoms, tolerance in ((cell.relaxed, 1e-7), (cell.unrelaxed, 1e-7), (cell.perfect, 1e-7)):
+        ours, theirs = atoms.copy(), atoms.copy()
+        ours.calc, theirs.calc = copper.calculator, EMT()
+        assert ours.get_potential_energy() == pytest.approx(theirs.get_potential_energy(), abs=tolerance)
+    relaxed = cell.relaxed.copy()
+    relaxed.calc = copper.calculator
+    assert np.abs(relaxed.get_forces()).max() < 2e-5
+    assert copper.errors.force_constants_percent < 1e-4
+    assert copper.fit.constraint_rank > 10
+    assert copper.fit.constraint_violation < 1e-8
+
+
+def test_save_and_load(copper, tmp_path):
+    copper.save(tmp_path / "run")
+    again = TrainingResult.load(tmp_path / "run")
+    assert str(again) == str(copper)
+    assert again.errors == copper.errors
+    assert again.census == copper.census
+    assert again.settings == copper.settings
+    np.testing.assert_array_equal(again.calculator.coefficients, copper.calculator.coefficients)
+    np.testing.assert_array_equal(again.fit.r_diagonal, copper.fit.r_diagonal)
+    np.testing.assert_array_equal(again.cells[0].relaxed.positions, copper.cells[0].relaxed.positions)
+    assert again.cells[0].relaxed.info == copper.cells[0].relaxed.info
+    for before, after in zip(copper.train, again.train, strict=True):
+        assert before.energy == after.energy
+        np.testing.assert_array_equal(before.forces, after.forces)
+
+
+def test_load_refuses_what_is_not_a_result(copper, tmp_path):
+    with pytest.raises(ResultDirectoryError, match=r"lacks result\.json"):
+        TrainingResult.load(tmp_path)
+    copper.save(tmp_path)
+    (tmp_path / "result.json").write_text((tmp_path / "result.json").read_text()[:100])
+    with pytest.raises(ResultDirectoryError, match="truncated"):
+        TrainingResult.load(tmp_path)
+    (tmp_path / "result.json").write_text('{"format": "other"}')
+    with pytest.raises(ResultDirectoryError, match="'other'"):
+        TrainingResult.load(tmp_path)
+
+
+def test_same_seed_same_bits_whatever_the_workers():
+    spawned = get_context("spawn")
+    with ThreadPoolExecutor(3) as threads, ProcessPoolExecutor(2, mp_context=spawned) as processes:
+        results = [small(executor=executor).run() for executor in (None, threads, processes)]
+    for other in results[1:]:
+        np.testing.assert_array_equal(other.calculator.coefficients, results[0].calculator.coefficients)
+        assert other.errors == results[0].errors
+    assert small(seed=1).run().errors != results[0].errors
+
+
+def test_two_defects_and_nested_sizes_in_one_fit():
+    defects = [Vacancy(), Interstitial((0.5, 0.5 / 3, 0.0))]
+    weights = {"vacancy": {"energy": 100, "forces": 1}, "interstitial": {"energy": 100, "forces": 10}}
+    result = small(defects=defects, size=[4, 5], weights=weights).run()
+    assert [c.name for c in result.cells] == [
+        "vacancy, L = 4", "interstitial, L = 4", "vacancy, L = 5", "interstitial, L = 5",
+    ]  # fmt: skip
+    assert set(result.by_defect) == {"vacancy", "interstitial"}
+    assert result.census.n_rows == result.fit.n_rows
+    assert len(result.train) == 4 * 15 + 2 * 4
+
+
+def test_two_elements_and_stress():
+    """A silver atom in copper: two elements, and stress rows that improve the stress."""
+    errors = {}
+    for observations in (("energy", "forces"), ("energy", "forces", "stress")):
+        basis = ACEBasis(["Cu", "Ag"], order=2, degree=8, cutoff=4.5)
+        trainer = DefectTrainer(
+            COPPER, Substitution("Ag"), EMT, basis, 2, 20, 4, n_perfect=4, observations=observations, matching=None,
+            weights={"energy": 100, "forces": 1, "stress": 100}, progress=False,
+        )  # fmt: skip
+        with pytest.warns(NarrowCellWarning):
+            result = trainer.run()
+        atoms = result.cells[0].relaxed.copy()
+        atoms.calc = result.calculator
+        ours = atoms.get_stress()
+        atoms.calc = EMT()
+        errors[len(observations)] = np.abs(ours - atoms.get_stress()).max()
+        assert result.errors.force_rmse < 0.02
+    assert errors[3] < 0.5 * errors[2]
+
+
+@pytest.mark.parametrize(
+    ("degree", "matched"),
+    [
+        (12, ("energies", "forces", "force_constants")),
+        (7, ("energies", "forces")),
+        (5, ("energies",)),
+        (2, ()),
+    ],
+)
+def test_a_small_basis_matches_what_it_can_and_says_so(degree, matched, capsys):
+    result = small(basis=ACEBasis(["W"], order=3, degree=degree, cutoff=5.0), progress=True).run()
+    assert result.matched == matched
+    assert ("not matched exactly" in result.fit.note) == (len(matched) < 3)
+    assert ("not matched exactly" in capsys.readouterr().err) == (len(matched) < 3)
+
+
+def test_stages_are_useful_alone():
+    trainer = small()
+    assert len(trainer.cells()) == 1
+    (cell,) = trainer.relax()
+    assert cell.steps > 0
+    train, test = trainer.sample()
+    assert (len(train), len(test)) == (19, 5)
+    moved = np.abs(train[0].positions - cell.relaxed.positions)
+    assert 0.03 < moved.max() <= 0.05
+    assert not moved[:, 2].any()
+    labelled, _ = trainer.label()
+    assert labelled[0].energy == pytest.approx(EAM2D().get_potential_energy(train[0]), abs=1e-12)
+    assert trainer.fit().n_rows == trainer.census().n_rows
+
+
+def test_store_makes_the_second_run_free(tmp_path):
+    class Counting(EAM2D):
+        calls = 0
+
+        def calculate(self, *args, **kwargs):
+            type(self).calls += 1
+            super().calculate(*args, **kwargs)
+
+    small(reference=Counting, store=tmp_path, tag="counting").label()
+    first = Counting.calls
+    small(reference=Counting, store=tmp_path, tag="counting").label()
+    assert Counting.calls - first < first - 20
+
+
+def test_any_ase_optimizer():
+    assert small(optimizer=LBFGS, fmax=1e-4).relax()[0].steps > 0
+
+
+def test_narrow_cells_are_warned_of():
+    trainer = small(basis=ACEBasis(["W"], order=2, degree=6, cutoff=6.0))
+    assert "less than twice the cutoff" in trainer.census().warnings[0]
+    with pytest.warns(NarrowCellWarning, match=r"10\.91 Å wide, less than twice the cutoff \(12\.00 Å\)"):
+        trainer.run()
+
+
+def test_progress_speaks_on_stderr_and_can_be_silent(capsys):
+    small(progress=True).run()
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "19 perfect" not in shown.err
+    assert "rows" in shown.err
+    assert "rank" in shown.err
+    small().run()
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "said"),
+    [
+        ({"defects": []}, ValueError, "defects is empty"),
+        ({"n_train": 0}, ValueError, "n_train = 0"),
+        ({"n_test": -1}, ValueError, "n_test = -1"),
+        ({"fmax": 0.0}, ValueError, "fmax = 0.0"),
+        ({"defects": Vacancy(7)}, ValueError, "7"),
+        ({"defects": Interstitial((0.01, 0.0, 0.0))}, ValueError, "Å"),
+        ({"matching": "forcez"}, ValueError, "forcez"),
+        ({"weights": {"enregy": 1.0}}, ValueError, "energy"),
+        ({"weights": {"energy": -1.0}}, ValueError, "energy"),
+        ({"reference": "EMT"}, TypeError, "expected an ASE calculator"),
+        ({"basis": ACEBasis(["Mo"], order=2, degree=5)}, ValueError, "contains W"),
+        ({"amplitude": float("nan")}, ValueError, "amplitude"),
+        ({"rtol": 2.0}, ValueError, "rtol"),
+        ({"distribution": "cauchy"}, ValueError, "cauchy"),
+        ({"observations": ("energy", "charges")}, ValueError, "charges"),
+    ],
+)
+def test_nonsense_is_named_before_anything_runs(changes, error, said):
+    with pytest.raises(error, match=said):
+        small(**changes)
+
+
+@pytest.mark.parametrize(("how", "said"), [("raises", "the code crashed"), ("nan", "not finite")])
+def test_a_reference_that_fails_names_the_configuration(how, said):
+    trainer = DefectTrainer(
+        COPPER, Vacancy(), Failing(how, 20), ACEBasis(["Cu"], order=2, degree=5, cutoff=3.5), 2, 30, 2, fmax=0.05,
+        progress=False,
+    )  # fmt: skip
+    with pytest.raises(LabelError, match=said) as caught:
+        trainer.run()
+    assert caught.value.number >= 0
+    assert "31 atoms" in str(caught.value)
