@@ -12,6 +12,7 @@ only the rows of their own centre atoms, so that callers may run chunks of atoms
 import numba as nb
 import numpy as np
 
+BATCH = 8
 JIT = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
@@ -111,20 +112,35 @@ def _workspace(n_slots, n_max, angular):
 
 
 @nb.njit(**JIT)
-def _partials(order, factors, Z, partial):
-    """Fill the derivative of a product by each of its factors; return the product."""
+def _partials(e, plan, Z, partial):
+    """Fill the derivative of monomial e by each of its factors; return the monomial.
+
+    Whole arrays and an index, no slices: a slice costs more than the three products of an order-3 monomial.
+    """
+    factors = plan.monomial_factors
+    order = plan.monomial_order[e]
+    first = Z[factors[e, 0]]
     if order == 1:
-        partial[0] = 1.0
-        return Z[factors[0]]
-    running = Z[factors[0]]
-    partial[0] = 1.0
+        partial[e, 0] = 1.0
+        return first
+    second = Z[factors[e, 1]]
+    if order == 2:
+        partial[e, 0], partial[e, 1] = second, first
+        return first * second
+    third = Z[factors[e, 2]]
+    if order == 3:
+        pair = first * second
+        partial[e, 0], partial[e, 1], partial[e, 2] = second * third, first * third, pair
+        return pair * third
+    partial[e, 0] = 1.0
+    running = first
     for k in range(1, order):
-        partial[k] = running
-        running = running * Z[factors[k]]
-    after = Z[factors[order - 1]]
+        partial[e, k] = running
+        running = running * Z[factors[e, k]]
+    after = Z[factors[e, order - 1]]
     for k in range(order - 2, -1, -1):
-        partial[k] = partial[k] * after
-        after = after * Z[factors[k]]
+        partial[e, k] = partial[e, k] * after
+        after = after * Z[factors[e, k]]
     return running
 
 
@@ -146,17 +162,16 @@ def evaluate(centres, first_i, j_p, d_pc, mu_i, plan, radial, angular, weights, 
     space = _workspace(_widest(centres, first_i), n_max, angular)
     slot_p, r_s, u_sc, R_s, dR_s, Y_s, dY_s = space[:7]
     Z, G = np.empty(2 * n_A, np.complex128), np.empty(2 * n_A, np.complex128)
-    partial = np.empty(plan.monomial_factors.shape[1], np.complex128)
+    partial = np.empty(plan.monomial_factors.shape, np.complex128)
     for i in centres:
         count = _gather(first_i[i], first_i[i + 1], j_p, d_pc, mu_i, plan, radial, angular, space, Z[:n_A])
         Z[n_A:] = np.conj(Z[:n_A])
         G[:] = 0.0
         energy = 0.0
         for e in range(len(weights)):
-            order, factors = plan.monomial_order[e], plan.monomial_factors[e]
-            energy += weights[e] * _partials(order, factors, Z, partial).real
-            for k in range(order):
-                G[factors[k]] += weights[e] * partial[k]
+            energy += weights[e] * _partials(e, plan, Z, partial).real
+            for k in range(plan.monomial_order[e]):
+                G[plan.monomial_factors[e, k]] += weights[e] * partial[e, k]
         energies_i[i] += energy
         for v in range(n_A):
             G[v] += np.conj(G[n_A + v])
@@ -181,72 +196,113 @@ def evaluate(centres, first_i, j_p, d_pc, mu_i, plan, radial, angular, weights, 
 
 
 @nb.njit(**JIT)
-def _jacobian(count, j_p, mu_i, plan, space, J_re, J_im):
-    """Fill dA_v/d(pair vector): columns 3 s + c for neighbour slot s."""
+def _jacobian(count, j_p, mu_i, plan, space, J):
+    """Fill dA_v/d(pair vector): J[v, 0 or 1, 3 s + c] is the real or imaginary part for neighbour slot s."""
     slot_p, r_s, u_sc, R_s, dR_s, Y_s, dY_s = space[:7]
-    J_re[:, : 3 * count] = 0.0
-    J_im[:, : 3 * count] = 0.0
+    width = 3 * count
+    R, dR = np.empty((R_s.shape[1], width)), np.empty((R_s.shape[1], width))
+    for n in range(R_s.shape[1]):
+        for s in range(count):
+            for c in range(3):
+                R[n, 3 * s + c] = R_s[s, n]
+                dR[n, 3 * s + c] = dR_s[s, n] * u_sc[s, c]
+    value, tangent = np.empty((2, width)), np.empty((2, width))
+    for q in range(len(plan.row_lm)):
+        lm, mu = plan.row_lm[q], plan.row_mu[q]
+        for s in range(count):
+            here = 1.0 if mu_i[j_p[slot_p[s]]] == mu else 0.0
+            Y, dY = Y_s[s, lm] * here, dY_s[s, lm]
+            dot = u_sc[s, 0] * dY[0] + u_sc[s, 1] * dY[1] + u_sc[s, 2] * dY[2]
+            for c in range(3):
+                across = (dY[c] - u_sc[s, c] * dot) * (here / r_s[s])
+                value[0, 3 * s + c], value[1, 3 * s + c] = Y.real, Y.imag
+                tangent[0, 3 * s + c], tangent[1, 3 * s + c] = across.real, across.imag
+        for n in range(plan.row_n[q]):
+            for part in range(2):
+                row = J[plan.row_start[q] + n, part]
+                for col in range(width):
+                    row[col] = R[n, col] * tangent[part, col] + dR[n, col] * value[part, col]
+
+
+@nb.njit(**JIT)
+def _function_gradient(k, b, plan, partial_b, J_b, width, g, D):
+    """Fill D with the derivative of function k by the pair vectors of the batch's atom b."""
+    first, last = plan.slot_first[k], plan.slot_first[k + 1]
+    for slot in range(last - first):
+        g[slot, 0] = 0.0
+        g[slot, 1] = 0.0
+    for t in range(plan.term_first[k], plan.term_first[k + 1]):
+        e, weight = plan.term_monomial[t], plan.term_value[t]
+        for f in range(plan.monomial_order[e]):
+            slot, derivative = plan.term_slot[t, f], partial_b[b, e, f]
+            g[slot, 0] += weight * derivative.real
+            g[slot, 1] -= weight * plan.term_turn[t, f] * derivative.imag
+    for col in range(width):
+        D[col] = 0.0
+    for slot in range(last - first):
+        v, re, im = plan.slot_v[first + slot], g[slot, 0], g[slot, 1]
+        for col in range(width):
+            D[col] += re * J_b[b, v, 0, col] + im * J_b[b, v, 1, col]
+
+
+@nb.njit(**JIT)
+def _scatter(k, i, b, count, slot_bp, j_p, d_pc, D, force_kic, virial_kv):
+    """Add minus the gradient of function k at one centre to its force and virial rows."""
+    sum_x, sum_y, sum_z = 0.0, 0.0, 0.0
     for s in range(count):
-        mu = mu_i[j_p[slot_p[s]]]
-        for q in range(plan.row_first[mu], plan.row_first[mu + 1]):
-            lm, start = plan.row_lm[q], plan.row_start[q]
-            value = Y_s[s, lm]
-            dot = 0.0j
-            for c in range(3):
-                dot += u_sc[s, c] * dY_s[s, lm, c]
-            for c in range(3):
-                tangent = (dY_s[s, lm, c] - u_sc[s, c] * dot) / r_s[s]
-                for n in range(plan.row_n[q]):
-                    entry = R_s[s, n] * tangent + dR_s[s, n] * u_sc[s, c] * value
-                    J_re[start + n, 3 * s + c] = entry.real
-                    J_im[start + n, 3 * s + c] = entry.imag
+        p = slot_bp[b, s]
+        j = j_p[p]
+        x, y, z = D[3 * s], D[3 * s + 1], D[3 * s + 2]
+        sum_x += x
+        sum_y += y
+        sum_z += z
+        force_kic[k, j, 0] -= x
+        force_kic[k, j, 1] -= y
+        force_kic[k, j, 2] -= z
+        virial_kv[k, 0] += d_pc[p, 0] * x
+        virial_kv[k, 1] += d_pc[p, 1] * y
+        virial_kv[k, 2] += d_pc[p, 2] * z
+        virial_kv[k, 3] += d_pc[p, 1] * z
+        virial_kv[k, 4] += d_pc[p, 0] * z
+        virial_kv[k, 5] += d_pc[p, 0] * y
+    force_kic[k, i, 0] += sum_x
+    force_kic[k, i, 1] += sum_y
+    force_kic[k, i, 2] += sum_z
 
 
 @nb.njit(**JIT)
 def design(centres, first_i, j_p, d_pc, mu_i, plan, radial, angular, energy_k, force_kic, virial_kv):
     """Add the rows of every function: values, forces (minus gradients) and virials (Voigt).
 
-    energy_k : (K,);  force_kic : (K, n_atoms, 3);  virial_kv : (K, 6), all accumulated.
+    energy_k : (K,);  force_kic : (K, n_atoms, 3);  virial_kv : (K, 6), all accumulated. Atoms go in batches, so that a
+    function's row of forces stays in the cache while the atoms of a batch add to it.
     """
     n_max, n_A = radial.recurrence.shape[1], plan.n_A
     widest = _widest(centres, first_i)
     space = _workspace(widest, n_max, angular)
-    slot_p = space[0]
-    Z = np.empty(2 * n_A, np.complex128)
-    J_re, J_im = np.empty((n_A, 3 * widest)), np.empty((n_A, 3 * widest))
-    D = np.empty(3 * widest)
     n_monomials, order_max = plan.monomial_factors.shape
-    partial = np.empty((n_monomials, order_max), np.complex128)
-    value = np.empty(n_monomials)
-    for i in centres:
-        count = _gather(first_i[i], first_i[i + 1], j_p, d_pc, mu_i, plan, radial, angular, space, Z[:n_A])
-        Z[n_A:] = np.conj(Z[:n_A])
-        _jacobian(count, j_p, mu_i, plan, space, J_re, J_im)
-        for e in range(n_monomials):
-            product = _partials(plan.monomial_order[e], plan.monomial_factors[e], Z, partial[e])
-            value[e] = product.real
-        width = 3 * count
+    Z = np.empty(2 * n_A, np.complex128)
+    J_b = np.empty((BATCH, n_A, 2, 3 * widest))
+    partial_b = np.empty((BATCH, n_monomials, order_max), np.complex128)
+    value_b = np.empty((BATCH, n_monomials))
+    slot_bp = np.empty((BATCH, widest), np.int64)
+    count_b = np.empty(BATCH, np.int64)
+    g, D = np.empty((2 * n_A, 2)), np.empty(3 * widest)
+    for start in range(0, len(centres), BATCH):
+        batch = centres[start : start + BATCH]
+        for b in range(len(batch)):
+            first, last = first_i[batch[b]], first_i[batch[b] + 1]
+            count = _gather(first, last, j_p, d_pc, mu_i, plan, radial, angular, space, Z[:n_A])
+            Z[n_A:] = np.conj(Z[:n_A])
+            _jacobian(count, j_p, mu_i, plan, space, J_b[b])
+            partial = partial_b[b]
+            for e in range(n_monomials):
+                value_b[b, e] = _partials(e, plan, Z, partial).real
+            slot_bp[b, :count] = space[0][:count]
+            count_b[b] = count
         for k in range(len(energy_k)):
-            D[:width] = 0.0
-            for t in range(plan.term_first[k], plan.term_first[k + 1]):
-                e, weight = plan.term_monomial[t], plan.term_value[t]
-                energy_k[k] += weight * value[e]
-                for f in range(plan.monomial_order[e]):
-                    v = plan.monomial_factors[e, f]
-                    re, im = weight * partial[e, f].real, -weight * partial[e, f].imag
-                    if v >= n_A:
-                        v, im = v - n_A, -im
-                    for col in range(width):
-                        D[col] += re * J_re[v, col] + im * J_im[v, col]
-            for s in range(count):
-                p = slot_p[s]
-                j = j_p[p]
-                for c in range(3):
-                    force_kic[k, i, c] += D[3 * s + c]
-                    force_kic[k, j, c] -= D[3 * s + c]
-                virial_kv[k, 0] += d_pc[p, 0] * D[3 * s]
-                virial_kv[k, 1] += d_pc[p, 1] * D[3 * s + 1]
-                virial_kv[k, 2] += d_pc[p, 2] * D[3 * s + 2]
-                virial_kv[k, 3] += d_pc[p, 1] * D[3 * s + 2]
-                virial_kv[k, 4] += d_pc[p, 0] * D[3 * s + 2]
-                virial_kv[k, 5] += d_pc[p, 0] * D[3 * s + 1]
+            for b in range(len(batch)):
+                for t in range(plan.term_first[k], plan.term_first[k + 1]):
+                    energy_k[k] += plan.term_value[t] * value_b[b, plan.term_monomial[t]]
+                _function_gradient(k, b, plan, partial_b, J_b, 3 * count_b[b], g, D)
+                _scatter(k, batch[b], b, count_b[b], slot_bp, j_p, d_pc, D, force_kic, virial_kv)
