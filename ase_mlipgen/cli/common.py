@@ -1,0 +1,111 @@
+"""What the commands share: options, exit codes, messages, output. Enter at `handled`.
+
+Results go to standard output, everything else to standard error, so that `--json` can be piped.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, ParamSpec, TypeVar
+
+import typer
+
+from ase_mlipgen.config import ConfigError
+
+OK, BAD_CONFIGURATION, LABELS_FAILED, GATE_FAILED, INTERRUPTED = 0, 2, 3, 4, 130
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Workers = Annotated[int | None, typer.Option("--workers", "-n", min=1, help="Processes that compute labels.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change the configuration: training.size=6. May be repeated."
+    ),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Directory of the run.")]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class GateError(RuntimeError):
+    """A result that was computed and is not good enough."""
+
+
+def handled(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn errors of known kinds into one line and an exit code; `--debug` keeps the traceback."""
+
+    @wraps(command)
+    def safe(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except KeyboardInterrupt:
+            fail("interrupted", INTERRUPTED)
+        except Exception as error:
+            code = exit_code(error)
+            if code is None or kwargs.get("debug"):
+                raise
+            fail(f"{_subject(error)}{error}", code)
+
+    return safe
+
+
+def exit_code(error: Exception) -> int | None:
+    """Return the exit code of an error of a known kind; None for others, which are bugs."""
+    if isinstance(error, ConfigError):
+        return BAD_CONFIGURATION
+    if isinstance(error, GateError):
+        return GATE_FAILED
+    for module, name, code in (
+        ("ase_mlipgen.labels.run", "LabelError", LABELS_FAILED),
+        ("ase_mlipgen.labels.identity", "IdentityError", BAD_CONFIGURATION),
+        ("ase_mlipgen.defects.relaxation", "RelaxationError", GATE_FAILED),
+    ):
+        # An error of a module that was never imported cannot have been raised.
+        kind = getattr(sys.modules.get(module), name, None)
+        if kind is not None and isinstance(error, kind):
+            return code
+    return BAD_CONFIGURATION if isinstance(error, ValueError | TypeError | OSError) else None
+
+
+def _subject(error: Exception) -> str:
+    return "relaxation failed: " if type(error).__name__ == "RelaxationError" else ""
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Say what went wrong on standard error and exit."""
+    typer.echo(f"mlipgen: {message}", err=True)
+    raise typer.Exit(code)
+
+
+def say(text: str, quiet: bool = False) -> None:
+    """Tell the user something that is no result."""
+    if not quiet:
+        typer.echo(text, err=True)
+
+
+def show_json(content: Mapping[str, Any]) -> None:
+    """Print a result as JSON on standard output."""
+    typer.echo(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def show_table(
+    title: str, head: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[int] = ()
+) -> None:
+    """Print a table on standard output; columns in `numeric` are set flush right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for k, name in enumerate(head):
+        right = k in numeric
+        table.add_column(name, justify="right" if right else "left", no_wrap=k + 1 < len(head))
+    for row in rows:
+        table.add_row(*(text.replace("[", "\\[") for text in row))
+    console = Console(highlight=False)
+    console.print(table)

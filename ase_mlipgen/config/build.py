@@ -1,0 +1,192 @@
+"""What a configuration stands for: crystal, defects, reference, basis, trainer, large cell.
+
+One function each; what a room refuses is reported with the table that it came from. Enter at `trainer`.
+"""
+
+import functools
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ase_mlipgen.config.errors import ConfigError
+from ase_mlipgen.config.schema import (
+    BulkCrystal,
+    Config,
+    FileDefect,
+    InterstitialTable,
+    SubstitutionTable,
+    TriangularCrystal,
+    VacancyTable,
+)
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from ase_mlipgen.basis import ACEBasis
+    from ase_mlipgen.progress import Progress
+    from ase_mlipgen.trainer import DefectTrainer
+
+SHORT_NAMES = {"EAM2D": "ase_mlipgen.calculators.eam2d:EAM2D", "EMT": "ase.calculators.emt:EMT"}
+
+
+@contextmanager
+def _table(name: str) -> Iterator[None]:
+    """Report what a room refuses as a mistake in a table."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except (ValueError, TypeError, KeyError, OSError, RuntimeError) as error:
+        raise ConfigError(f"in [{name}]: {error}") from error
+
+
+def crystal(config: Config) -> "Atoms":
+    """Return the host's unit cell."""
+    table = config.crystal
+    with _table("crystal"):
+        if isinstance(table, TriangularCrystal):
+            from ase_mlipgen.defects import triangular_lattice
+
+            return triangular_lattice(table.element, table.r0)
+        if isinstance(table, BulkCrystal):
+            from ase.build import bulk
+
+            return bulk(**table.model_dump(exclude={"kind"}))
+        return _read(table.path)
+
+
+def defects(config: Config) -> list[Any]:
+    """Return the defects of the training cells."""
+    return [defect(table) for table in config.defects]
+
+
+def defect(table: Any) -> Any:
+    """Return the defect of one table."""
+    from ase_mlipgen.defects import Interstitial, Substitution, Vacancy
+
+    with _table("defects"):
+        if isinstance(table, VacancyTable):
+            return Vacancy(table.index)
+        if isinstance(table, InterstitialTable):
+            return Interstitial(table.scaled_position, table.element, table.closest)
+        if isinstance(table, SubstitutionTable):
+            return Substitution(table.element, table.index)
+        return _read(table.path)
+
+
+def _read(path: str) -> "Atoms":
+    from ase.io import read
+
+    if not Path(path).is_file():
+        raise ConfigError(f"there is no file {path}")
+    return read(path)
+
+
+def reference(config: Config) -> Callable[[], Any]:
+    """Return the reference's factory: a class or function, with the arguments bound if there are any."""
+    table = config.reference
+    with _table("reference"):
+        found = named(SHORT_NAMES.get(table.factory, table.factory), "factory", table.folder)
+        return functools.partial(found, **table.arguments) if table.arguments else found
+
+
+def named(name: str, key: str, folder: str | None = None) -> Callable[..., Any]:
+    """Import ``package.module:name``.
+
+    Raises
+    ------
+    ConfigError
+        The name has another form, or there is no such thing.
+    """
+    module, colon, attribute = name.partition(":")
+    if not (colon and module and attribute):
+        raise ConfigError(f'{key} = "{name}": expected {", ".join(SHORT_NAMES)} or "package.module:name"')
+    if folder is not None and folder not in sys.path:
+        # Worker processes get this process's sys.path, so that they find the module as well.
+        sys.path.insert(0, folder)
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise ConfigError(f'{key} = "{name}": {error}; install it, or give its `folder`') from error
+    except AttributeError:
+        raise ConfigError(f'{key} = "{name}": the module {module} has no {attribute}') from None
+    if not callable(found):
+        raise ConfigError(f'{key} = "{name}" is {found!r}; expected a calculator class or a factory')
+    return found
+
+
+def basis(config: Config) -> "ACEBasis":
+    """Return the basis; without elements, that of the crystal's and the defects'."""
+    from ase_mlipgen.basis import ACEBasis
+
+    table = config.basis
+    options = table.model_dump(exclude={"elements", "core"})
+    with _table("basis"):
+        elements = _elements(config) if table.elements is None else table.elements
+        return ACEBasis(elements, **options, core=None if table.core == "none" else table.core)
+
+
+def _elements(config: Config) -> list[str]:
+    found = set(crystal(config).get_chemical_symbols())
+    for table, made in zip(config.defects, defects(config), strict=True):
+        symbols = (
+            made.get_chemical_symbols() if isinstance(table, FileDefect) else [getattr(made, "element", None)]
+        )
+        found |= {symbol for symbol in symbols if symbol is not None}
+    return sorted(found)
+
+
+def optimizer(config: Config) -> Callable[..., Any] | None:
+    """Return the optimiser class; None for the package's own."""
+    name = config.training.optimizer
+    if name is None:
+        return None
+    with _table("training"):
+        return named(name if ":" in name else f"ase.optimize:{name}", "optimizer", config.reference.folder)
+
+
+def trainer(
+    config: Config,
+    executor: Executor | None = None,
+    store: str | Path | None = None,
+    progress: "Progress | bool" = True,
+) -> "DefectTrainer":
+    """Return the trainer, ready to run."""
+    from ase_mlipgen.trainer import DefectTrainer
+
+    training, fit = config.training, config.fit
+    parts = crystal(config), defects(config), reference(config), basis(config)
+    names = ("size", "n_train", "n_test", "amplitude", "n_perfect", "fmax", "seed", "distribution")
+    with _table("training"):
+        return DefectTrainer(
+            *parts,
+            **{name: getattr(training, name) for name in names},
+            weights=fit.weights,
+            matching=None if fit.matching == "none" else fit.matching,
+            observations=fit.observations,
+            rtol=fit.rtol,
+            E0=fit.E0,
+            optimizer=optimizer(config),
+            executor=executor,
+            store=store,
+            tag=config.reference.tag,
+            progress=progress,
+        )
+
+
+def simulation(config: Config) -> "tuple[Atoms, Atoms] | None":
+    """Return the unrelaxed large cell and its perfect host; None where the configuration has none."""
+    from ase_mlipgen.defects import simulation_cell
+
+    table = config.simulation
+    if table is None:
+        return None
+    host = crystal(config)
+    with _table("simulation"):
+        several = [defect(item) for item in table.defects]
+        large = simulation_cell(host, several, table.size, table.separation)
+        return large, simulation_cell(host, [], table.size, table.separation)

@@ -1,0 +1,148 @@
+"""From TOML text to a checked `Config`: file, changes from the command line, relative paths.
+
+Relative paths in a file are relative to that file, and absolute in the configuration that comes back. Enter at
+`load`.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ase_mlipgen.config.errors import ConfigError, sentences
+from ase_mlipgen.config.schema import Config
+
+DEFAULT: dict[str, Any] = {
+    "crystal": {"kind": "triangular", "element": "W", "r0": 2.72711},
+    "defects": [{"kind": "vacancy"}],
+    "basis": {"elements": ["W"]},
+    "simulation": {},
+}
+
+
+def default() -> Config:
+    """Return the demonstration: a vacancy in planar tungsten, two of them in a sheet of 60 r0."""
+    return validate(DEFAULT)
+
+
+def load(path: str | Path, changes: Iterable[str] = ()) -> Config:
+    """Read a configuration file.
+
+    Parameters
+    ----------
+    path : str or Path
+    changes : iterable of str
+        ``table.key=value``, with the value as in TOML; quotes around texts may be left out.
+
+    Raises
+    ------
+    ConfigError
+        No such file, not TOML, or a content that is refused.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"no file {path}; `mlipgen init {path}` writes one to start from") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    try:
+        return parse(text, path.parent, changes)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error.__cause__
+
+
+def parse(text: str, folder: str | Path = ".", changes: Iterable[str] = ()) -> Config:
+    """Check TOML text; relative paths in it are relative to `folder`."""
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"not valid TOML: {error}") from error
+    return validate(content, folder, changes)
+
+
+def validate(content: Mapping[str, Any], folder: str | Path = ".", changes: Iterable[str] = ()) -> Config:
+    """Check the content of a file, after applying changes ``table.key=value``."""
+    content = {key: _copied(value) for key, value in content.items()}
+    for change in changes:
+        _change(content, change)
+    try:
+        config = Config.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError("; ".join(sentences(error, Config))) from error
+    return _absolute(config, Path(folder).resolve())
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, list) else value
+
+
+def _change(content: dict[str, Any], change: str) -> None:
+    """Set one value: ``training.size=6``, ``defects.0.index=1``."""
+    name, sign, text = change.partition("=")
+    keys = [key.strip() for key in name.split(".")]
+    if not sign or not all(keys):
+        raise ConfigError(f"--set {change}: expected table.key=value, such as training.size=6")
+    place: Any = content
+    for depth, key in enumerate(keys[:-1]):
+        entry = _entry(place, key)
+        if entry is None and isinstance(place, dict):
+            entry = place[key] = {}
+        if not isinstance(entry, dict | list):
+            raise ConfigError(f"--set {change}: {'.'.join(keys[: depth + 1])} is no table")
+        place = entry
+    if isinstance(place, list):
+        if _entry(place, keys[-1]) is None:
+            raise ConfigError(f"--set {change}: the list has {len(place)} entries, numbered from 0")
+        place[int(keys[-1])] = _value(text)
+    else:
+        place[keys[-1]] = _value(text)
+
+
+def _entry(place: Any, key: str) -> Any:
+    if isinstance(place, list):
+        return place[int(key)] if key.isdecimal() and int(key) < len(place) else None
+    return place.get(key)
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text.strip()}")["value"]
+    except (tomllib.TOMLDecodeError, KeyError):
+        return text.strip()
+
+
+def _absolute(config: Config, folder: Path) -> Config:
+    """Make the paths absolute, also those among the reference's arguments that name an existing file."""
+    crystal, simulation, reference = config.crystal, config.simulation, config.reference
+    arguments = {key: _existing(value, folder) for key, value in reference.arguments.items()}
+    changed: dict[str, Any] = {"arguments": arguments}
+    module = reference.factory.partition(":")[0]
+    if reference.folder is not None:
+        changed["folder"] = str(folder / reference.folder)
+    elif ":" in reference.factory and (folder / f"{module.split('.')[0]}.py").is_file():
+        changed["folder"] = str(folder)
+    update: dict[str, Any] = {
+        "crystal": _resolved(crystal, folder),
+        "defects": [_resolved(defect, folder) for defect in config.defects],
+        "reference": reference.model_copy(update=changed),
+    }
+    if simulation is not None:
+        several = [_resolved(defect, folder) for defect in simulation.defects]
+        update["simulation"] = simulation.model_copy(update={"defects": several})
+    return config.model_copy(update=update)
+
+
+def _resolved(table: Any, folder: Path) -> Any:
+    path = getattr(table, "path", None)
+    return table if path is None else table.model_copy(update={"path": str(folder / path)})
+
+
+def _existing(value: Any, folder: Path) -> Any:
+    if isinstance(value, str) and value and (folder / value).is_file():
+        return str(folder / value)
+    return value

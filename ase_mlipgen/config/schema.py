@@ -1,0 +1,225 @@
+"""The tables of a configuration file, their keys, defaults and meanings.
+
+The descriptions are what `mlipgen init` writes beside every key. Lengths in Å, energies in eV. Enter at
+`Config`.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+CRYSTALS = '"triangular" (2D), "bulk" (a structure ASE knows) or "file"'
+DEFECTS = '"vacancy", "interstitial", "substitution" or "file"'
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Table(BaseModel):
+    """A table of the file: unknown keys are refused, nothing is converted silently."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class TriangularCrystal(Table):
+    """The triangular lattice of two dimensions."""
+
+    kind: Literal["triangular"] = Field(description=CRYSTALS)
+    element: str = Field(description="chemical symbol")
+    r0: Length = Field(description="nearest-neighbour distance, Å")
+
+
+class BulkCrystal(Table):
+    """A crystal of `ase.build.bulk`."""
+
+    kind: Literal["bulk"] = Field(description=CRYSTALS)
+    name: str = Field(description="chemical symbol or formula, as in ase.build.bulk")
+    crystalstructure: str | None = Field(
+        default=None, description="fcc, bcc, hcp, diamond, zincblende, rocksalt ..."
+    )
+    a: Length | None = Field(default=None, description="lattice constant, Å")
+    c: Length | None = Field(default=None, description="second lattice constant, Å")
+    cubic: bool = Field(default=True, description="cubic unit cell")
+    orthorhombic: bool = Field(default=False, description="orthorhombic unit cell")
+
+
+class FileCrystal(Table):
+    """A crystal in a file that ASE reads."""
+
+    kind: Literal["file"] = Field(description=CRYSTALS)
+    path: str = Field(description="file with the unit cell, relative to this file")
+
+
+class VacancyTable(Table):
+    """A missing atom."""
+
+    kind: Literal["vacancy"] = Field(description=DEFECTS)
+    index: Count = Field(default=0, description="atom of the crystal's unit cell that is missing")
+
+
+class InterstitialTable(Table):
+    """An additional atom."""
+
+    kind: Literal["interstitial"] = Field(description=DEFECTS)
+    scaled_position: Annotated[list[Number], Field(min_length=2, max_length=3)] = Field(
+        description="fractional coordinates in the unit cell; two in a planar crystal"
+    )
+    element: str | None = Field(
+        default=None, description="chemical symbol; the crystal's first element if not given"
+    )
+    closest: Length = Field(
+        default=0.45, description="least distance to an atom, in nearest-neighbour distances"
+    )
+
+
+class SubstitutionTable(Table):
+    """A foreign atom."""
+
+    kind: Literal["substitution"] = Field(description=DEFECTS)
+    element: str = Field(description="chemical symbol of the foreign atom")
+    index: Count = Field(default=0, description="atom of the crystal's unit cell that it replaces")
+
+
+class FileDefect(Table):
+    """A defect read from a cell that holds it."""
+
+    kind: Literal["file"] = Field(description=DEFECTS)
+    path: str = Field(description="an unrelaxed supercell with the defect, relative to this file")
+
+
+Crystal = Annotated[TriangularCrystal | BulkCrystal | FileCrystal, Field(discriminator="kind")]
+Defect = Annotated[
+    VacancyTable | InterstitialTable | SubstitutionTable | FileDefect, Field(discriminator="kind")
+]
+
+
+class Reference(Table):
+    """The model that is to be learned."""
+
+    factory: str = Field(
+        default="EAM2D", description='"EAM2D", "EMT" or "package.module:name" of a class or factory'
+    )
+    arguments: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the factory")
+    folder: str | None = Field(
+        default=None, description="where the module of the factory is, if it is not installed"
+    )
+    tag: str | None = Field(
+        default=None, description="identity of a reference that cannot state its own parameters"
+    )
+
+
+class Basis(Table):
+    """The atomic cluster expansion."""
+
+    elements: list[str] | None = Field(default=None, description="those of crystal and defects if not given")
+    order: Annotated[int, Field(ge=1, le=6)] = Field(
+        default=3, description="correlation order, body order minus one"
+    )
+    degree: Annotated[float, Field(ge=1, le=60)] = Field(
+        default=14.0, description="largest sum of n + degree_l * l"
+    )
+    cutoff: Length = Field(default=6.0, description="Å")
+    degree_l: Length = Field(default=1.5, description="weight of the angular momentum in the degree")
+    r0: Length | dict[str, Length] | None = Field(
+        default=None,
+        description="length of the distance transform, Å; from ASE's reference states if not given",
+    )
+    r_in: Length | dict[str, Length] | None = Field(
+        default=None, description="inner cutoff, Å; 0.65 r0 if not given"
+    )
+    p: Annotated[int, Field(ge=1)] = Field(default=2, description="power of the distance transform")
+    pcut: Annotated[int, Field(ge=0)] = Field(default=2, description="power of the outer envelope")
+    pin: Annotated[int, Field(ge=0)] = Field(default=2, description="power of the inner envelope")
+    core: Literal["zbl", "none"] = Field(
+        default="zbl", description='repulsion at short distance: "zbl" or "none"'
+    )
+
+
+class Training(Table):
+    """Cells and samples."""
+
+    size: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = Field(
+        default=8, description="training cells, in unit cells (r0 in 2D); several sizes in a list"
+    )
+    n_train: Annotated[int, Field(ge=1)] = Field(
+        default=200, description="training samples of each defect and size"
+    )
+    n_test: Count = Field(default=50, description="test samples of each defect and size")
+    n_perfect: Count = Field(
+        default=20, description="perfect-crystal cells: they fix the energy per bulk atom"
+    )
+    amplitude: Length = Field(default=0.05, description="largest displacement of a coordinate of a sample, Å")
+    distribution: Literal["uniform", "normal"] = Field(
+        default="uniform", description='"uniform", or "normal": then amplitude is the standard deviation'
+    )
+    seed: Count = Field(default=0, description="of the random displacements")
+    fmax: Length = Field(default=1e-5, description="tolerance of relaxations, eV/Å")
+    optimizer: str | None = Field(default=None, description='"FIRE", "BFGS" ... or "package.module:name"')
+
+
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Fit(Table):
+    """The least-squares problem."""
+
+    weights: dict[str, Weight | dict[str, Weight]] = Field(
+        default={"energy": 100.0, "forces": 1.0},
+        description="of squared residuals, as in eq. (4.2); or such a table a defect",
+    )
+    matching: Literal["exact", "none"] | list[Literal["energies", "forces", "force_constants"]] = Field(
+        default="exact",
+        description='imposed exactly: "exact" (all), "none", or a list of "energies", "forces", "force_constants"',
+    )
+    rtol: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=1e-6, description="relative tolerance of the rank"
+    )
+    observations: list[Literal["energy", "forces", "stress"]] = Field(
+        default=["energy", "forces"], description="what is fitted; may add stress"
+    )
+    E0: dict[str, Number] | None = Field(
+        default=None, description="energy of each element, eV; fitted if not given"
+    )
+
+
+def _spelled_out(defect: Any) -> Any:
+    """Take a word such as "vacancy" for a table with that kind."""
+    return {"kind": defect} if isinstance(defect, str) else defect
+
+
+class Simulation(Table):
+    """A large cell, on which model and reference are compared."""
+
+    size: Annotated[int, Field(ge=1)] = Field(
+        default=60, description="unit cells along each direction (r0 in 2D)"
+    )
+    separation: Length = Field(
+        default=8.0, description="least distance of two defects, in unit cells (r0 in 2D)"
+    )
+    defects: list[Annotated[Defect, BeforeValidator(_spelled_out)]] = Field(
+        default=[VacancyTable(kind="vacancy"), VacancyTable(kind="vacancy")],
+        description='"vacancy", or tables as in [[defects]]',
+    )
+    fmax: Length = Field(default=1e-5, description="tolerance of the relaxations, eV/Å")
+    mu: dict[str, Number] | None = Field(
+        default=None, description="chemical potentials, eV, where the host's energy does not give them"
+    )
+
+
+class Run(Table):
+    """How the work is done; results do not depend on it."""
+
+    workers: Annotated[int, Field(ge=1)] = Field(default=1, description="processes that compute labels")
+
+
+class Config(Table):
+    """A whole configuration."""
+
+    crystal: Crystal
+    defects: Annotated[list[Defect], Field(min_length=1)]
+    reference: Reference = Field(default_factory=Reference)
+    basis: Basis = Field(default_factory=Basis)
+    training: Training = Field(default_factory=Training)
+    fit: Fit = Field(default_factory=Fit)
+    simulation: Simulation | None = None
+    run: Run = Field(default_factory=Run)

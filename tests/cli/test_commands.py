@@ -1,0 +1,222 @@
+"""Commands through typer's runner: output, files, exit codes."""
+
+import json
+import sys
+import tomllib
+
+import numpy as np
+import pytest
+from ase.io import read, write
+from typer.testing import CliRunner
+
+from ase_mlipgen.calculators.eam2d import EAM2D
+from ase_mlipgen.cli.app import app
+from ase_mlipgen.config import default, load
+from ase_mlipgen.defects import Vacancy, training_cell, triangular_lattice
+from ase_mlipgen.labels import LabelledCell, write_cells
+from ase_mlipgen.result import TrainingResult
+
+TINY = [
+    "training.size=4", "training.n_train=6", "training.n_test=3", "training.n_perfect=2", "basis.degree=6",
+    "fit.matching=none", "simulation.size=10", "simulation.separation=4", "simulation.fmax=1e-3",
+]  # fmt: skip
+SET = [word for change in TINY for word in ("--set", change)]
+
+
+def invoke(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run directory, and what the command printed as JSON."""
+    folder = tmp_path_factory.mktemp("cli")
+    config = folder / "tiny.toml"
+    assert invoke("init", config).exit_code == 0
+    done = invoke("run", config, "-o", folder / "out", "--json", "--quiet", *SET)
+    assert done.exit_code == 0, done.output
+    return folder, json.loads(done.stdout)
+
+
+def test_run_directory_is_complete_and_reads_back(run):
+    folder, numbers = run
+    out = folder / "out"
+    names = {path.name for path in out.iterdir()}
+    assert names >= {
+        "config.toml", "model.json", "result.json", "labels_train.extxyz", "labels_test.extxyz", "metrics.json",
+        "report.html", "summary.png", "parity.png", "decay.png", "run.log", "citations.bib",
+        "large_cell_reference.extxyz", "large_cell_model.extxyz",
+    }  # fmt: skip
+    result = TrainingResult.load(out)
+    assert numbers["errors"]["test"]["force_rmse"] == result.errors.force_rmse
+    assert load(out / "config.toml").training.size == 4
+    assert len(read(out / "large_cell_model.extxyz")) == 98 == numbers["large_cell"]["n_atoms"]
+    assert "relaxed in" in (out / "run.log").read_text()
+    assert "Zhou2004" in (out / "citations.bib").read_text()
+
+
+def test_the_resolved_configuration_repeats_the_run_without_new_labels(run, tmp_path):
+    folder, numbers = run
+    labels = folder / "out" / "labels"
+    before = {path: path.stat().st_mtime_ns for path in labels.rglob("*") if path.is_file()}
+    again = invoke("run", folder / "out" / "config.toml", "-o", folder / "out", "--json", "--quiet")
+    assert again.exit_code == 0
+    assert json.loads(again.stdout)["errors"] == numbers["errors"]
+    assert {path: path.stat().st_mtime_ns for path in labels.rglob("*") if path.is_file()} == before
+
+
+def test_demo_prints_rank_errors_with_units_times_and_the_picture(tmp_path):
+    done = invoke("demo", "-o", tmp_path / "demo", "--quiet", *SET)
+    assert done.exit_code == 0, done.output
+    for text in (
+        "rank ",
+        "force RMSE",
+        "eV/Å",
+        "geometry error",
+        "relaxation by the reference",
+        "summary.png",
+    ):
+        assert text in done.stdout
+    assert (tmp_path / "demo" / "summary.png").stat().st_size > 10_000
+    assert done.stderr == ""
+
+
+def test_init_writes_the_default_and_does_not_overwrite(tmp_path):
+    path = tmp_path / "run.toml"
+    assert invoke("init", path).exit_code == 0
+    assert load(path) == default()
+    path.write_text("mine")
+    refused = invoke("init", path)
+    assert (refused.exit_code, path.read_text()) == (2, "mine")
+    assert "--force" in refused.stderr
+    assert invoke("init", path, "--force").exit_code == 0
+    assert tomllib.loads(path.read_text())["basis"]["order"] == 3
+
+
+def test_plan_counts_what_the_trainer_will_do(run):
+    folder, _ = run
+    census = json.loads(invoke("plan", folder / "tiny.toml", "--json").stdout)
+    assert census["census"]["n_functions"] == 383
+    assert census["large_cell_atoms"] == 3598
+    assert census["cells"] == [{"name": "vacancy, L = 8", "n_atoms": 69, "labels": 250}]
+    tiny = invoke("plan", folder / "tiny.toml", *SET)
+    assert tiny.exit_code == 0
+    assert f"{6 * (1 + 3 * 11) + 2 * (1 + 3 * 12)} rows, 25 functions" in tiny.stdout
+    assert "less than twice the cutoff" in tiny.stdout
+
+
+def test_eval_gives_the_trainers_errors_and_has_gates(run):
+    folder, numbers = run
+    out = folder / "out"
+    found = json.loads(invoke("eval", out, out / "labels_test.extxyz", "--json").stdout)
+    for name in ("energy_rmse", "force_rmse"):
+        np.testing.assert_allclose(found[name], numbers["errors"]["test"][name], rtol=1e-9)
+    assert found["n_labelled"] == 3
+    table = invoke("eval", out / "model.json", out / "labels_test.extxyz")
+    assert f"{found['force_rmse']:.3e}" in table.stdout
+    gate = invoke("eval", out, out / "labels_test.extxyz", "--max-force-rmse", found["force_rmse"] / 2)
+    assert gate.exit_code == 4
+    assert "above the limit" in gate.stderr
+    assert (
+        invoke("eval", out, out / "labels_test.extxyz", "--max-force-rmse", found["force_rmse"] * 2).exit_code
+        == 0
+    )
+
+
+def test_eval_of_the_reference_on_its_own_labels_is_exact(tmp_path):
+    atoms = training_cell(triangular_lattice("W", 2.72711), Vacancy(), 4)
+    atoms.info.clear()
+    probe = atoms.copy()
+    probe.calc = EAM2D()
+    write_cells(
+        tmp_path / "own.extxyz", [LabelledCell(atoms, probe.get_potential_energy(), probe.get_forces())]
+    )
+    found = json.loads(invoke("eval", "EAM2D", tmp_path / "own.extxyz", "--json").stdout)
+    assert (found["energy_rmse"], found["force_rmse"]) == (0.0, 0.0)
+    write(tmp_path / "plain.extxyz", atoms)
+    plain = invoke("eval", "EAM2D", tmp_path / "plain.extxyz")
+    assert f"{probe.get_potential_energy():.6f}" in plain.stdout
+    assert invoke("eval", "EAM2D", tmp_path / "plain.extxyz", "--max-energy-rmse", "1").exit_code == 4
+
+
+def test_relax_reaches_the_tolerance_or_exits_with_4(tmp_path):
+    atoms = training_cell(triangular_lattice("W", 2.72711), Vacancy(), 5)
+    write(tmp_path / "start.xyz", atoms, format="extxyz")
+    done = invoke(
+        "relax", "EAM2D", tmp_path / "start.xyz", "-o", tmp_path / "end.extxyz", "--fmax", "1e-3", "-q"
+    )
+    assert done.exit_code == 0, done.output
+    end = read(tmp_path / "end.extxyz")
+    end.calc = EAM2D()
+    assert np.linalg.norm(end.get_forces(), axis=1).max() <= 1.01e-3
+    short = invoke("relax", "EAM2D", tmp_path / "start.xyz", "--fmax", "1e-9", "--steps", "1", "--json", "-q")
+    assert short.exit_code == 4
+    assert json.loads(short.stdout)["converged"] is False
+    assert (tmp_path / "start-relaxed.extxyz").is_file()
+
+
+def test_compile_says_where_the_cache_is():
+    content = json.loads(invoke("compile", "--json").stdout)
+    assert content["wall_time"] > 0
+    assert content["cache"]
+
+
+def test_cite_knows_what_a_run_used(run):
+    folder, _ = run
+    assert "Zhou2004" in invoke("cite", folder / "out").stdout
+    keys = [c["key"] for c in json.loads(invoke("cite", folder / "tiny.toml", "--json").stdout)["citations"]]
+    assert keys[:3] == ["OrtnerWang2023", "Drautz2019", "Dusson2022"]
+    assert "Numba: a LLVM-based" in invoke("cite", "--plain").stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("plan", "absent.toml"),
+        ("demo", "--set", "training.ampltude=0.1"),
+        ("demo", "--no-such-option"),
+        ("eval", "absent.json", "absent.xyz"),
+        ("run",),
+        ("demo", "--workers", "0"),
+    ],
+)
+def test_bad_configuration_and_usage_exit_with_2(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert invoke(*words).exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mistyped_key_is_named_in_one_line(tmp_path):
+    done = invoke("demo", "-o", tmp_path / "x", "--set", "training.ampltude=0.1")
+    assert done.stderr == 'mlipgen: unknown key "ampltude" in [training]; did you mean "amplitude"?\n'
+
+
+def write_reference(folder, body):
+    (folder / "reference_of_cli_test.py").write_text(
+        "from ase_mlipgen.calculators.eam2d import EAM2D\n\n\nclass Broken(EAM2D):\n"
+        "    def calculate(self, atoms=None, properties=('energy',), system_changes=()):\n"
+        f"        if len(atoms) == 12:\n            {body}\n"
+        "        super().calculate(atoms, properties, ['positions'])\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "text"),
+    [
+        ("raise RuntimeError('the code crashed')", 3, "the code crashed"),
+        ("raise KeyboardInterrupt", 130, "interrupted"),
+    ],
+)
+def test_a_reference_that_fails_ends_the_run_with_its_code(tmp_path, monkeypatch, body, code, text):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "reference_of_cli_test", raising=False)
+    write_reference(tmp_path, body)
+    invoke("init", tmp_path / "run.toml")
+    factory = ("--set", "reference.factory=reference_of_cli_test:Broken")
+    done = invoke("run", tmp_path / "run.toml", "-o", tmp_path / "out", "-q", *SET, *factory)
+    sys.modules.pop("reference_of_cli_test", None)
+    assert done.exit_code == code, done.output
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "ended by" in (tmp_path / "out" / "run.log").read_text()
+    assert any((tmp_path / "out" / "labels").rglob("*.json"))
