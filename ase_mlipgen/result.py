@@ -202,20 +202,32 @@ class TrainingResult:
             )
         with np.load(folder / "result.npz", allow_pickle=False) as file:
             arrays = dict(file)
-        return cls(
-            calculator=LinearACE.load(folder / "model.json"),
-            cells=[_restored(cell, arrays, k) for k, cell in enumerate(content["cells"])],
-            train=read_cells(folder / "labels_train.extxyz"),
-            test=read_cells(folder / "labels_test.extxyz"),
-            fit=_joined(content["fit"], arrays),
-            errors=Errors(**content["errors"]),
-            train_errors=Errors(**content["train_errors"]),
-            by_defect={name: Errors(**errors) for name, errors in content["by_defect"].items()},
-            matched=tuple(content["matched"]),
-            census=Census(**{**content["census"], "warnings": tuple(content["census"]["warnings"])}),
-            timings=content["timings"],
-            settings=content["settings"],
-        )
+        try:
+            return _assembled(cls, folder, content, arrays)
+        except (KeyError, TypeError) as error:
+            raise ResultDirectoryError(
+                f"{folder}: result.json and result.npz do not fit this version or one another ({error}); run again"
+            ) from error
+
+
+def _assembled(
+    cls: type[TrainingResult], folder: Path, content: Mapping[str, Any], arrays: Mapping[str, Any]
+) -> TrainingResult:
+    census = {**content["census"], "warnings": tuple(content["census"]["warnings"])}
+    return cls(
+        calculator=LinearACE.load(folder / "model.json"),
+        cells=[_restored(cell, arrays, k) for k, cell in enumerate(content["cells"])],
+        train=read_cells(folder / "labels_train.extxyz"),
+        test=read_cells(folder / "labels_test.extxyz"),
+        fit=_joined(content["fit"], arrays),
+        errors=Errors(**content["errors"]),
+        train_errors=Errors(**content["train_errors"]),
+        by_defect={name: Errors(**errors) for name, errors in content["by_defect"].items()},
+        matched=tuple(content["matched"]),
+        census=Census(**census),
+        timings=content["timings"],
+        settings=content["settings"],
+    )
 
 
 FILES = ("result.json", "model.json", "result.npz", "labels_train.extxyz", "labels_test.extxyz")

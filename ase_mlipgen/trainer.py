@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -445,5 +446,9 @@ def _tagged(atoms: Atoms, config_type: str, defect: str) -> Atoms:
 
 
 def _name_of(reference: Any) -> str:
+    """Return the dotted name of a calculator's class or of a factory, with the arguments of a partial."""
+    if isinstance(reference, partial):
+        arguments = [repr(a) for a in reference.args] + [f"{k}={v!r}" for k, v in reference.keywords.items()]
+        return f"{_name_of(reference.func)}({', '.join(arguments)})"
     named = reference if hasattr(reference, "__name__") else type(reference)
     return f"{named.__module__}.{getattr(named, '__qualname__', named.__name__)}"

@@ -1,6 +1,8 @@
 """DefectTrainer end to end: copper in three dimensions (EMT), tungsten in two (EAM), and what can go wrong."""
 
+import json
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 
 import numpy as np
@@ -115,6 +117,12 @@ def test_load_refuses_what_is_not_a_result(copper, tmp_path):
     with pytest.raises(ResultDirectoryError, match=r"lacks result\.json"):
         TrainingResult.load(tmp_path)
     copper.save(tmp_path)
+    content = json.loads((tmp_path / "result.json").read_text())
+    content.pop("matched")
+    (tmp_path / "result.json").write_text(json.dumps(content))
+    with pytest.raises(ResultDirectoryError, match="do not fit"):
+        TrainingResult.load(tmp_path)
+    copper.save(tmp_path)
     (tmp_path / "result.json").write_text((tmp_path / "result.json").read_text()[:100])
     with pytest.raises(ResultDirectoryError, match="truncated"):
         TrainingResult.load(tmp_path)
@@ -208,6 +216,13 @@ def test_store_makes_the_second_run_free(tmp_path):
     first = Counting.calls
     small(reference=Counting, store=tmp_path, tag="counting").label()
     assert Counting.calls - first < first - 20
+
+
+def test_settings_name_the_reference():
+    assert small().settings()["reference"] == "ase_mlipgen.calculators.eam2d.EAM2D"
+    assert small(reference=partial(EAM2D, skin=0.3)).settings()["reference"].endswith("EAM2D(skin=0.3)")
+    assert small(reference=EAM2D()).settings()["reference"] == "ase_mlipgen.calculators.eam2d.EAM2D"
+    json.dumps(small().settings())
 
 
 def test_any_ase_optimizer():
