@@ -27,7 +27,7 @@ from ase_mlipgen.ace.plan import (
 )
 from ase_mlipgen.ace.radial import RadialBasis
 from ase_mlipgen.ace.specification import Block, blocks, invariant_count, multiplicities
-from ase_mlipgen.neighbors import Pairs, pairs
+from ase_mlipgen.neighbors import Pairs, pairs, scatter
 
 Floats = npt.NDArray[np.float64]
 
@@ -257,11 +257,7 @@ class ACEBasis:
         mu_i, found = self.element_indices(atoms), pairs(atoms, self.cutoff)
         energies, gradient_pc = np.zeros(len(atoms)), np.zeros_like(found.d_pc)
         self.add_core(mu_i, found, energies, gradient_pc)
-        forces = np.zeros((len(atoms), 3))
-        np.add.at(forces, found.i_p, gradient_pc)
-        np.subtract.at(forces, found.j_p, gradient_pc)
-        w = found.d_pc.T @ gradient_pc
-        virial = np.array([w[0, 0], w[1, 1], w[2, 2], w[1, 2], w[0, 2], w[0, 1]])
+        forces, virial = scatter(found.i_p, found.j_p, found.d_pc, gradient_pc, len(atoms))
         return Baseline(float(energies.sum()), forces, virial)
 
     def add_core(

@@ -274,3 +274,21 @@ def _sort(first_i, j_p, S_pc):  # type: ignore[no-untyped-def]
                 q -= 1
             j_p[q + 1] = j
             S_pc[q + 1, 0], S_pc[q + 1, 1], S_pc[q + 1, 2] = s0, s1, s2
+
+
+@nb.njit(**JIT)
+def scatter(i_p, j_p, d_pc, gradient_pc, n_atoms):  # type: ignore[no-untyped-def]
+    """Sum the derivatives by pair vectors: forces (n_atoms, 3), eV/Å, and the virial (6,), eV, in Voigt order."""
+    forces = np.zeros((n_atoms, 3))
+    W = np.zeros((3, 3))
+    for p in range(i_p.shape[0]):
+        for a in range(3):
+            g = gradient_pc[p, a]
+            forces[i_p[p], a] += g
+            forces[j_p[p], a] -= g
+            for b in range(3):
+                W[b, a] += d_pc[p, b] * g
+    virial = np.array(
+        [W[0, 0], W[1, 1], W[2, 2], (W[1, 2] + W[2, 1]) / 2, (W[0, 2] + W[2, 0]) / 2, (W[0, 1] + W[1, 0]) / 2]
+    )
+    return forces, virial

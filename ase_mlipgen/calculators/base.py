@@ -13,7 +13,6 @@ Enter at `PairCalculator.calculate`.
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
@@ -23,7 +22,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from ase.outputs import Properties, all_outputs
 from matscipy.calculators.calculator import MatscipyCalculator
 
-from ase_mlipgen.neighbors import NeighborList, Pairs
+from ase_mlipgen.neighbors import NeighborList, Pairs, scatter
 
 
 class UnknownElementError(ValueError):
@@ -238,21 +237,3 @@ class PairCalculator(MatscipyCalculator):
         if volume > 0:
             results["stress"] = virial / volume
         return results
-
-
-@nb.njit(cache=True, nogil=True)
-def scatter(i_p, j_p, d_pc, gradient_pc, n_atoms):  # type: ignore[no-untyped-def]
-    """Return forces (n_atoms, 3), eV/Å, and the virial (6,), eV, in Voigt order."""
-    forces = np.zeros((n_atoms, 3))
-    W = np.zeros((3, 3))
-    for p in range(i_p.shape[0]):
-        for a in range(3):
-            g = gradient_pc[p, a]
-            forces[i_p[p], a] += g
-            forces[j_p[p], a] -= g
-            for b in range(3):
-                W[b, a] += d_pc[p, b] * g
-    virial = np.array(
-        [W[0, 0], W[1, 1], W[2, 2], (W[1, 2] + W[2, 1]) / 2, (W[0, 2] + W[2, 0]) / 2, (W[0, 1] + W[1, 0]) / 2]
-    )
-    return forces, virial
