@@ -15,6 +15,7 @@ from ase.data import atomic_numbers, chemical_symbols, covalent_radii, reference
 
 from ase_mlipgen.ace import kernels
 from ase_mlipgen.ace.core import PairCore, zbl_core
+from ase_mlipgen.ace.lane_plan import LanePlan, build_lane_plan
 from ase_mlipgen.ace.plan import (
     Angular,
     Plan,
@@ -161,6 +162,11 @@ class ACEBasis:
     def plan(self) -> Plan:
         """Static tables of the kernels, shared by all centre elements."""
         return build_plan(self.blocks, len(self.elements))
+
+    @cached_property
+    def lane_plan(self) -> LanePlan | None:
+        """Tables of the fast evaluator; None for orders that it leaves to the scalar one."""
+        return build_lane_plan(self.plan, self.angular.lmax)
 
     @cached_property
     def angular(self) -> Angular:

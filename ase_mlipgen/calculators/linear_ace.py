@@ -1,7 +1,7 @@
 """The linear ACE potential as an ASE calculator.
 
 E = sum_i [E0(element of i) + sum_k c_k B_k(neighbourhood of i)] + (repulsive core of pairs closer than r0).
-The work is `ace.kernels.evaluate`, one call a centre element and thread; site energies and pair gradients of
+The work is `ace.lanes.evaluate`, one call a centre element and thread; site energies and pair gradients of
 an atom come from one thread, so results do not depend on how many there are.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
-from ase_mlipgen.ace import kernels
+from ase_mlipgen.ace import lanes
 from ase_mlipgen.ace.plan import monomial_coefficients
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.base import Evaluation, PairCalculator
@@ -76,7 +76,9 @@ class LinearACE(PairCalculator):
             raise ValueError("coefficients contain NaN or infinity; expected finite numbers from a fit")
         self.E0 = _checked_E0(E0, basis.elements)
         per_element = self.coefficients.reshape(len(basis.elements), -1)
-        self._weights = [monomial_coefficients(basis.plan, c) for c in per_element]
+        self._models = [
+            lanes.bind(basis.plan, basis.lane_plan, monomial_coefficients(basis.plan, c)) for c in per_element
+        ]
         super().__init__(**kwargs)
         self.parameters.update(basis=basis.todict(), E0=self.E0, coefficients=self.coefficients.tolist())
 
@@ -103,9 +105,9 @@ class LinearACE(PairCalculator):
 
         def work(task: tuple[int, npt.NDArray[np.int64]]) -> None:
             a, centres = task
-            kernels.evaluate(
+            lanes.evaluate(
                 centres, pairs.first_i, pairs.j_p, pairs.d_pc, mu_i,
-                self.basis.plan, self.basis.radial[a], self.basis.angular, self._weights[a], energies_i, gradient_pc,
+                self._models[a], self.basis.radial[a], self.basis.angular, energies_i, gradient_pc,
             )  # fmt: skip
 
         if len(chunks) > 1 and self._n_threads() > 1:

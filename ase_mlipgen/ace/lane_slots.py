@@ -1,0 +1,241 @@
+"""Compiled loops over neighbour slots: radial functions and harmonics into A, and derivatives by A back to the pairs.
+
+Each slot keeps its radial functions, Legendre factors and (x + i y)^m. Four slots at a time go into A, two at a time
+come back; loops run over n innermost, with the harmonics or the sums in registers. Formulas: `radial`,
+`harmonics`. Entry points: :func:`accumulate`, :func:`adjoint`.
+"""
+
+import numba as nb
+
+from ase_mlipgen.ace.lane_layout import INLINE, JIT, STRIDE
+from ase_mlipgen.ace.simd import fma, load, max0, splat, sqrt, store
+
+
+@nb.njit(**INLINE)
+def _power(lanes, base, exponent):
+    result = splat(lanes, 1.0)
+    for _ in range(exponent):
+        result = result * base
+    return result
+
+
+@nb.njit(**INLINE)
+def _radial(lanes, r, mu, radial, work, R, dR):
+    """Store R_n and dR_n/dr of one slot (see radial.py)."""
+    one = splat(lanes, 1.0)
+    inverse = one / (one + r)
+    x = _power(lanes, splat(lanes, 1.0 + radial.r0[mu]) * inverse, radial.p[mu])
+    dx = splat(lanes, -1.0 * radial.p[mu]) * x * inverse
+    left = max0(x - splat(lanes, radial.x_cut[mu]))
+    lower = _power(lanes, left, radial.pcut[mu] - 1)
+    f, df = lower * left, splat(lanes, 1.0 * radial.pcut[mu]) * lower
+    if radial.pin[mu] > 0:
+        right = splat(lanes, 0.0) - max0(splat(lanes, radial.x_in[mu]) - x)
+        below = _power(lanes, right, radial.pin[mu] - 1)
+        df = (df * right + splat(lanes, 1.0 * radial.pin[mu]) * f) * below
+        f = f * below * right
+    n_max = dR - R
+    rows, start = radial.recurrence, 3 * n_max * mu
+    first = splat(lanes, rows[start])
+    value, slope = first * f, first * df * dx
+    before, slope_before = splat(lanes, 0.0), splat(lanes, 0.0)
+    store(work, R, value)
+    store(work, dR, slope)
+    for n in range(1, n_max):
+        k = start + 3 * n
+        a, c = splat(lanes, rows[k]), splat(lanes, rows[k + 2])
+        poly = fma(a, x, splat(lanes, rows[k + 1]))
+        following = fma(poly, value, c * before)
+        slope_following = fma(poly, slope, fma(a * dx, value, c * slope_before))
+        before, slope_before, value, slope = value, slope, following, slope_following
+        store(work, R + n, value)
+        store(work, dR + n, slope)
+
+
+@nb.njit(**INLINE)
+def _harmonics(lanes, x, y, z, angular, work, Q, C, S, Y):
+    """Store Q_lm, (x + i y)^m, and the real rows Y of one slot (see harmonics.py)."""
+    a, b, lmax = angular.a, angular.b, angular.lmax
+    re, im = splat(lanes, 1.0), splat(lanes, 0.0)
+    for m in range(lmax + 1):
+        store(work, C + m, re)
+        store(work, S + m, im)
+        before, value = splat(lanes, 0.0), splat(lanes, a[m * (m + 1) // 2 + m])
+        for l in range(m, lmax + 1):
+            k = l * (l + 1) // 2 + m
+            if l > m:
+                factor = splat(lanes, a[k])
+                before, value = value, factor * (z * value - splat(lanes, b[k]) * before)
+            store(work, Q + k, value)
+            row = Y + l * l + max(2 * m - 1, 0)
+            store(work, row, value * re)
+            if m > 0:
+                store(work, row + 1, value * im)
+        re, im = re * x - im * y, re * y + im * x
+
+
+@nb.njit(**JIT)
+def _fill_slot(lanes, slot, mu, radial, angular, work, at, Y):
+    """Compute and store the functions of one slot."""
+    record = at.records + slot * at.stride
+    X = at.X + 3 * slot
+    x, y, z = load(lanes, work, X), load(lanes, work, X + 1), load(lanes, work, X + 2)
+    r = sqrt(fma(x, x, fma(y, y, z * z)))
+    inverse = splat(lanes, 1.0) / r
+    x, y, z = x * inverse, y * inverse, z * inverse
+    store(work, record + at.U, x)
+    store(work, record + at.U + 1, y)
+    store(work, record + at.U + 2, z)
+    store(work, record + at.U + 3, inverse)
+    _radial(lanes, r, mu, radial, work, record, record + at.dR)
+    _harmonics(lanes, x, y, z, angular, work, record + at.Q, record + at.C, record + at.S, Y)
+
+
+@nb.njit(**INLINE)
+def _add_complex(lanes, work, A, n_l, Y, y_stride, R0, R1, R2, R3):
+    """Add to A_n the sum over four slots of R_n Y, for m > 0."""
+    p0, q0 = load(lanes, work, Y), load(lanes, work, Y + 1)
+    p1, q1 = load(lanes, work, Y + y_stride), load(lanes, work, Y + y_stride + 1)
+    p2, q2 = load(lanes, work, Y + 2 * y_stride), load(lanes, work, Y + 2 * y_stride + 1)
+    p3, q3 = load(lanes, work, Y + 3 * y_stride), load(lanes, work, Y + 3 * y_stride + 1)
+    for n in range(n_l):
+        row = A + STRIDE * n
+        a, b = load(lanes, work, row), load(lanes, work, row + 1)
+        r = load(lanes, work, R0 + n)
+        a, b = fma(r, p0, a), fma(r, q0, b)
+        r = load(lanes, work, R1 + n)
+        a, b = fma(r, p1, a), fma(r, q1, b)
+        r = load(lanes, work, R2 + n)
+        a, b = fma(r, p2, a), fma(r, q2, b)
+        r = load(lanes, work, R3 + n)
+        a, b = fma(r, p3, a), fma(r, q3, b)
+        store(work, row, a)
+        store(work, row + 1, b)
+
+
+@nb.njit(**INLINE)
+def _add_real(lanes, work, A, n_l, Y, y_stride, R0, R1, R2, R3):
+    """Add to A_n the sum over four slots of R_n Y, for m = 0."""
+    p0, p1 = load(lanes, work, Y), load(lanes, work, Y + y_stride)
+    p2, p3 = load(lanes, work, Y + 2 * y_stride), load(lanes, work, Y + 3 * y_stride)
+    for n in range(n_l):
+        row = A + STRIDE * n
+        a = fma(load(lanes, work, R0 + n), p0, load(lanes, work, row))
+        a = fma(load(lanes, work, R1 + n), p1, a)
+        a = fma(load(lanes, work, R2 + n), p2, a)
+        a = fma(load(lanes, work, R3 + n), p3, a)
+        store(work, row, a)
+
+
+@nb.njit(**JIT)
+def accumulate(lanes, first, last, mu, blocks, radial, angular, work, at):
+    """Fill the slots first:last of element mu and add them to A, four at a time."""
+    y_stride = (angular.lmax + 1) ** 2
+    empty = at.records + at.n_slots * at.stride
+    for slot in range(first, last, 4):
+        for k in range(min(4, last - slot)):
+            _fill_slot(lanes, slot + k, mu, radial, angular, work, at, at.Y + k * y_stride)
+        R0 = at.records + slot * at.stride
+        R1 = R0 + at.stride
+        R2 = R1 + at.stride if slot + 2 < last else empty
+        R3 = R2 + at.stride if slot + 2 < last else empty
+        for l in range(angular.lmax + 1):
+            block, Y = mu * (angular.lmax + 1) + l, at.Y + l * l
+            n_l, A = blocks.length[block], STRIDE * blocks.start[block]
+            _add_real(lanes, work, A, n_l, Y, y_stride, R0, R1, R2, R3)
+            for m in range(1, l + 1):
+                A += STRIDE * n_l
+                _add_complex(lanes, work, A, n_l, Y + 2 * m - 1, y_stride, R0, R1, R2, R3)
+
+
+@nb.njit(**INLINE)
+def _contract_real(lanes, work, G, n_l, R0, dR0, R1, dR1):
+    """Return sum_n R_n G_n and sum_n R'_n G_n of two slots, for m = 0."""
+    h0 = k0 = h1 = k1 = splat(lanes, 0.0)
+    for n in range(n_l):
+        g = load(lanes, work, G + STRIDE * n)
+        h0, k0 = fma(load(lanes, work, R0 + n), g, h0), fma(load(lanes, work, dR0 + n), g, k0)
+        h1, k1 = fma(load(lanes, work, R1 + n), g, h1), fma(load(lanes, work, dR1 + n), g, k1)
+    return h0, k0, h1, k1
+
+
+@nb.njit(**INLINE)
+def _contract_complex(lanes, work, G, n_l, R0, dR0, R1, dR1):
+    """Return the sums of `_contract_real` for the real, then the imaginary parts, m > 0."""
+    h0 = k0 = h1 = k1 = p0 = q0 = p1 = q1 = splat(lanes, 0.0)
+    for n in range(n_l):
+        g, f = load(lanes, work, G + STRIDE * n), load(lanes, work, G + STRIDE * n + 1)
+        r, dr = load(lanes, work, R0 + n), load(lanes, work, dR0 + n)
+        h0, p0, k0, q0 = fma(r, g, h0), fma(r, f, p0), fma(dr, g, k0), fma(dr, f, q0)
+        r, dr = load(lanes, work, R1 + n), load(lanes, work, dR1 + n)
+        h1, p1, k1, q1 = fma(r, g, h1), fma(r, f, p1), fma(dr, g, k1), fma(dr, f, q1)
+    return h0, k0, h1, k1, p0, q0, p1, q1
+
+
+@nb.njit(**INLINE)
+def _sum_over_l(lanes, m, mu, blocks, angular, work, at, record0, record1):
+    """Return sum_l of (Q h, Q h', dQ/dz h) at one m, real and imaginary, for two slots."""
+    R1, dR0, dR1 = record1, record0 + at.dR, record1 + at.dR
+    Ua = Ub = Ta = Tb = Va = Vb = Uc = Ud = Tc = Td = Vc = Vd = splat(lanes, 0.0)
+    ha = ka = hb = kb = hc = kc = hd = kd = splat(lanes, 0.0)
+    for l in range(m, angular.lmax + 1):
+        block, k = mu * (angular.lmax + 1) + l, l * (l + 1) // 2 + m
+        n_l, G = blocks.length[block], STRIDE * blocks.start[block] + 2
+        if m == 0:
+            ha, ka, hc, kc = _contract_real(lanes, work, G, n_l, record0, dR0, R1, dR1)
+        else:
+            ha, ka, hc, kc, hb, kb, hd, kd = _contract_complex(
+                lanes, work, G + STRIDE * m * n_l, n_l, record0, dR0, R1, dR1
+            )
+        q0, q1 = load(lanes, work, record0 + at.Q + k), load(lanes, work, record1 + at.Q + k)
+        Ua, Ub, Ta, Tb = fma(q0, ha, Ua), fma(q0, hb, Ub), fma(q0, ka, Ta), fma(q0, kb, Tb)
+        Uc, Ud, Tc, Td = fma(q1, hc, Uc), fma(q1, hd, Ud), fma(q1, kc, Tc), fma(q1, kd, Td)
+        if m < l:
+            c = splat(lanes, angular.c[k])
+            q0 = c * load(lanes, work, record0 + at.Q + k + 1)
+            q1 = c * load(lanes, work, record1 + at.Q + k + 1)
+            Va, Vb, Vc, Vd = fma(q0, ha, Va), fma(q0, hb, Vb), fma(q1, hc, Vc), fma(q1, hd, Vd)
+    return (Ua, Ub, Ta, Tb, Va, Vb), (Uc, Ud, Tc, Td, Vc, Vd)
+
+
+@nb.njit(**INLINE)
+def _add_m(lanes, m, sums, work, at, record, gradient):
+    """Add the terms of one m to (g_x, g_y, g_z, dE/dr)."""
+    Ua, Ub, Ta, Tb, Va, Vb = sums
+    gx, gy, gz, slope = gradient
+    c, s = load(lanes, work, record + at.C + m), load(lanes, work, record + at.S + m)
+    gz, slope = fma(Va, c, fma(Vb, s, gz)), fma(Ta, c, fma(Tb, s, slope))
+    if m > 0:
+        c, s = load(lanes, work, record + at.C + m - 1), load(lanes, work, record + at.S + m - 1)
+        factor = splat(lanes, 1.0 * m)
+        gx = fma(factor, fma(Ua, c, Ub * s), gx)
+        gy = fma(factor, Ub * c - Ua * s, gy)
+    return gx, gy, gz, slope
+
+
+@nb.njit(**INLINE)
+def _finish(lanes, gradient, work, at, record, X):
+    """Turn the partial derivatives of one slot into dE/d(pair vector), over the pair vector's rows."""
+    gx, gy, gz, slope = gradient
+    x, y = load(lanes, work, record + at.U), load(lanes, work, record + at.U + 1)
+    z, inverse = load(lanes, work, record + at.U + 2), load(lanes, work, record + at.U + 3)
+    along = slope - fma(gx, x, fma(gy, y, gz * z)) * inverse
+    store(work, X, fma(gx, inverse, along * x))
+    store(work, X + 1, fma(gy, inverse, along * y))
+    store(work, X + 2, fma(gz, inverse, along * z))
+
+
+@nb.njit(**JIT)
+def adjoint(lanes, first, last, mu, blocks, angular, work, at):
+    """Fill dE/d(pair vector) of the slots first:last of element mu, two at a time."""
+    zero = splat(lanes, 0.0)
+    for slot in range(first, last, 2):
+        record0 = at.records + slot * at.stride
+        record1 = record0 + at.stride
+        g0, g1 = (zero, zero, zero, zero), (zero, zero, zero, zero)
+        for m in range(angular.lmax + 1):
+            sums0, sums1 = _sum_over_l(lanes, m, mu, blocks, angular, work, at, record0, record1)
+            g0 = _add_m(lanes, m, sums0, work, at, record0, g0)
+            g1 = _add_m(lanes, m, sums1, work, at, record1, g1)
+        _finish(lanes, g0, work, at, record0, at.X + 3 * slot)
+        _finish(lanes, g1, work, at, record1, at.X + 3 * slot + 3)

@@ -1,0 +1,110 @@
+"""Fast site energies and gradients: W atoms side by side, one in each SIMD lane.
+
+A linear energy has backward seed 1, so products run forward and backward in one sweep over the bilinear form of
+`lane_plan`: each host r collects its derivative W_r = c_r + sum_s x_rs Z_s from its leaves, adds x_rs Z_r to theirs,
+and passes W_r on to the factors of its pair. Cost an atom: about 3 (neighbours * rows of A) + 4 monomials
+multiply-adds, W atoms an instruction stream. An atom's result is bitwise the same in every chunk and lane.
+
+Tables depend on the plan only (`build_lane_plan`); the coefficients of a centre element are bound to them once a model
+(:func:`bind`); :func:`evaluate` runs a chunk of atoms. Orders above 4 go to the scalar `kernels.evaluate`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ase_mlipgen.ace import kernels, lane_kernels
+from ase_mlipgen.ace.lane_layout import lay_out
+from ase_mlipgen.ace.lane_plan import LanePlan
+from ase_mlipgen.ace.plan import Angular, Plan, Radial
+from ase_mlipgen.ace.simd import Lanes, host_lanes
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+CACHE_LINE = 64
+
+
+class LaneModel(NamedTuple):
+    """A plan bound to the coefficients of one centre element; `lane_plan` is None where the scalar kernel serves.
+
+    Attributes
+    ----------
+    plan, lane_plan
+    weights : (n_monomials,) array
+        eV.
+    linear : (n_A,) array
+    values : (n_leaves, 2) array
+        Coefficients of Re Re and Im Im.
+    """
+
+    plan: Plan
+    weights: Floats
+    lane_plan: LanePlan | None
+    linear: Floats
+    values: Floats
+
+
+def bind(plan: Plan, lane_plan: LanePlan | None, weights: Floats) -> LaneModel:
+    """Return the tables of a model with one real coefficient a monomial (`plan.monomial_coefficients`)."""
+    if lane_plan is None:
+        return LaneModel(plan, weights, None, np.empty(0), np.empty((0, 2)))
+    padded = np.append(weights, 0.0)
+    re = padded[lane_plan.leaf_monomial]
+    values = np.stack([re, re * lane_plan.leaf_sign], axis=1)
+    return LaneModel(plan, weights, lane_plan, padded[lane_plan.linear_monomial], values)
+
+
+def evaluate(
+    centres: Ints,
+    first_i: Ints,
+    j_p: Ints,
+    d_pc: Floats,
+    mu_i: Ints,
+    model: LaneModel,
+    radial: Radial,
+    angular: Angular,
+    energies_i: Floats,
+    gradient_pc: Floats,
+    lanes: Lanes | None = None,
+) -> None:
+    """Add the site energies (eV) of `centres` and write dE/d(pair vector) (eV/Å) of their pairs within the cutoff.
+
+    Parameters
+    ----------
+    centres : (n,) ints
+        Atoms of the model's centre element; chunks without common atoms may run in threads.
+    first_i, j_p, d_pc, mu_i
+        Pairs of atom i are first_i[i]:first_i[i + 1]; neighbours, vectors (Å) and the element index of every atom.
+    model, radial, angular
+        Tables of the centre element.
+    energies_i, gradient_pc
+        Results, (n_atoms,) and (n_pairs, 3).
+    lanes : Lanes, optional
+        By default what suits the processor.
+    """
+    if len(centres) == 0:
+        return
+    if model.lane_plan is None:
+        kernels.evaluate(
+            centres, first_i, j_p, d_pc, mu_i, model.plan, radial, angular, model.weights, energies_i, gradient_pc
+        )  # fmt: skip
+        return
+    lanes = lanes or host_lanes()
+    blocks, products = model.lane_plan.blocks, model.lane_plan.products
+    widest = int(np.max(first_i[centres + 1] - first_i[centres]))
+    n_slots = len(blocks.start) * (widest + 2)
+    layout = lay_out(n_slots, radial.recurrence.shape[1], angular.lmax, products.n_A + products.n_stored)
+    lane_kernels.evaluate(
+        lanes, lane_kernels.order(centres, first_i, d_pc, float(radial.cutoff.max())), first_i, j_p, d_pc, mu_i,
+        blocks, products, model.linear, model.values, radial, angular,
+        layout, _aligned(layout.size * lanes.width), np.empty((n_slots, lanes.width), np.int64),
+        energies_i, gradient_pc,
+    )  # fmt: skip
+
+
+def _aligned(size: int) -> Floats:
+    """Return an array of zeros that begins on a cache line, so that no vector straddles two."""
+    space = np.zeros(size + CACHE_LINE // 8)
+    skip = (-space.ctypes.data % CACHE_LINE) // 8
+    return space[skip : skip + size]
