@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ase_mlipgen.ace import kernels
 from ase_mlipgen.ace.radial import transform
 
 COULOMB = 14.399645478425668  # e^2 / (4 pi eps0), eV Å (CODATA 2018)
@@ -53,15 +54,13 @@ class PairCore:
 
     def evaluate(self, r: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return V(r) in eV and dV/dr in eV/Å."""
-        r = np.atleast_1d(np.asarray(r, dtype=float))
-        V, dV = _polynomial(np.maximum(r, self.r_i), self.cutoff, self.r0, self.p, self.recurrence)
-        value, slope = V @ self.coefficients, dV @ self.coefficients
-        inner = r < self.r_i
-        if inner.any():
-            s = r[inner] / self.r_i
-            tail = self.B * np.exp(-self.A * (s - 1.0)) / s
-            value[inner] = self.e0 + tail
-            slope[inner] = -tail * (self.A + 1.0 / s) / self.r_i
+        r = np.ascontiguousarray(np.atleast_1d(np.asarray(r, dtype=float)))
+        value, slope = np.empty_like(r), np.empty_like(r)
+        x_cut = float(transform(self.cutoff, self.r0, self.p))
+        kernels.pair_core(
+            r, self.r_i, self.r0, self.p, x_cut, ENVELOPE_POWER, self.recurrence, self.coefficients,
+            self.A, self.B, self.e0, value, slope,
+        )  # fmt: skip
         return value, slope
 
 

@@ -306,3 +306,29 @@ def design(centres, first_i, j_p, d_pc, mu_i, plan, radial, angular, energy_k, f
                     energy_k[k] += plan.term_value[t] * value_b[b, plan.term_monomial[t]]
                 _function_gradient(k, b, plan, partial_b, J_b, 3 * count_b[b], g, D)
                 _scatter(k, batch[b], b, count_b[b], slot_bp, j_p, d_pc, D, force_kic, virial_kv)
+
+
+@nb.njit(**JIT)
+def pair_core(r_p, r_i, r0, p, x_cut, power, rows, coefficients, A, B, e0, value_p, slope_p):
+    """Fill V(r) and dV/dr of a repulsive core: a polynomial of x(r) above r_i, an exponential below (see core.py)."""
+    for k in range(len(r_p)):
+        r = r_p[k]
+        if r < r_i:
+            tail = B * np.exp(-A * (r / r_i - 1.0)) * r_i / r
+            value_p[k] = e0 + tail
+            slope_p[k] = -tail * (A / r_i + 1.0 / r)
+            continue
+        x = ((1.0 + r0) / (1.0 + r)) ** p
+        y = max(x - x_cut, 0.0)
+        P, dP = rows[0, 0] * y**power, rows[0, 0] * power * y ** (power - 1)
+        P_before, dP_before = 0.0, 0.0
+        value, slope = coefficients[0] * P, coefficients[0] * dP
+        for n in range(1, len(coefficients)):
+            factor = rows[n, 0] * x + rows[n, 1]
+            P_next = factor * P + rows[n, 2] * P_before
+            dP_next = factor * dP + rows[n, 0] * P + rows[n, 2] * dP_before
+            P_before, dP_before, P, dP = P, dP, P_next, dP_next
+            value += coefficients[n] * P
+            slope += coefficients[n] * dP
+        value_p[k] = value
+        slope_p[k] = -slope * p * x / (1.0 + r)
