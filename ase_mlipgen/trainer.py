@@ -45,8 +45,16 @@ from ase_mlipgen.theory.matching import checked_conditions, matching_constraints
 PAPER_WEIGHTS = {"energy": 100.0, "forces": 1.0}
 
 
-class NarrowCellWarning(UserWarning):
+class TrainingWarning(UserWarning):
+    """Something in the setting that will make the potential worse than its test errors say."""
+
+
+class NarrowCellWarning(TrainingWarning):
     """A training cell is narrower than twice the cutoff; large cells will be predicted worse than test errors say."""
+
+
+class UndeterminedEnergyWarning(TrainingWarning):
+    """No perfect-crystal cells: the energy per bulk atom is not determined by the data."""
 
 
 class DefectTrainer:
@@ -203,20 +211,25 @@ class DefectTrainer:
             memory=8
             * (n_functions + 1)
             * (8 * (n_functions + 1) + 2 * max(map(count_rows, samples), default=0)),
-            warnings=tuple(self._doubts()),
+            warnings=tuple(text for _, text in self._doubts()),
         )
 
-    def _doubts(self) -> Iterator[str]:
+    def _doubts(self) -> Iterator[tuple[type[TrainingWarning], str]]:
         for cell in self.cells():
             width = cell_width(cell.unrelaxed)
             if width < 2.0 * self.basis.cutoff:
                 yield (
+                    NarrowCellWarning,
                     f"the training cell of {cell.name} is {width:.2f} Å wide, less than twice the cutoff "
                     f"({2 * self.basis.cutoff:.2f} Å): large cells will be predicted worse than the test errors say; "
-                    "take a larger size or a shorter cutoff"
+                    "take a larger size or a shorter cutoff",
                 )
         if self.n_perfect == 0:
-            yield "no perfect-crystal cells: the energy per bulk atom and so formation energies are undetermined"
+            yield (
+                UndeterminedEnergyWarning,
+                "no perfect-crystal cells: the energy per bulk atom and so formation energies are undetermined; "
+                "take n_perfect of 1 or more",
+            )
 
     def relax(self) -> list[TrainingCell]:
         """Relax the training cells by the reference and return them.
@@ -358,8 +371,8 @@ class DefectTrainer:
         with self.progress:
             census = self.census()
             self.progress.say(str(census))
-            for text in census.warnings:
-                warnings.warn(text, NarrowCellWarning, stacklevel=2)
+            for category, text in self._doubts():
+                warnings.warn(text, category, stacklevel=2)
             with self._timed("fit in all"):
                 fit = self.fit()
             calculator = LinearACE(

@@ -25,7 +25,7 @@ from ase_mlipgen import (
 from ase_mlipgen.labels import LabelError
 from ase_mlipgen.result import ResultDirectoryError
 from ase_mlipgen.theory.compare import compare
-from ase_mlipgen.trainer import NarrowCellWarning
+from ase_mlipgen.trainer import NarrowCellWarning, UndeterminedEnergyWarning
 from tests.references import Failing
 
 COPPER = bulk("Cu", cubic=True, a=3.58982559)  # the minimum of EMT
@@ -234,6 +234,11 @@ def test_narrow_cells_are_warned_of():
     assert "less than twice the cutoff" in trainer.census().warnings[0]
     with pytest.warns(NarrowCellWarning, match=r"10\.91 Å wide, less than twice the cutoff \(12\.00 Å\)"):
         trainer.run()
+
+
+def test_no_perfect_cells_are_warned_of():
+    with pytest.warns(UndeterminedEnergyWarning, match="n_perfect"):
+        small(n_perfect=0, matching=None).run()
 
 
 def test_progress_speaks_on_stderr_and_can_be_silent(capsys):

@@ -79,7 +79,7 @@ def execute(config: Config, folder: Path, quiet: bool, title: str) -> Outcome:
         (folder / "config.toml").write_text(text, encoding="utf-8")
         with warnings.catch_warnings():
             # The census has said it already.
-            warnings.simplefilter("ignore", _narrow())
+            warnings.simplefilter("ignore", _warning())
             result = _trained(trainer, progress, folder / LABELS)
         result.save(folder)
         comparison = _compare(config, result, progress)
@@ -117,10 +117,10 @@ def cited_by(config: Config) -> list[str]:
     return [*found, "zbl"] if config.basis.core == "zbl" else found
 
 
-def _narrow() -> type[Warning]:
-    from ase_mlipgen.trainer import NarrowCellWarning
+def _warning() -> type[Warning]:
+    from ase_mlipgen.trainer import TrainingWarning
 
-    return NarrowCellWarning
+    return TrainingWarning
 
 
 def _compare(config: Config, result: "TrainingResult", progress: Progress) -> "Comparison | None":
