@@ -20,10 +20,10 @@ from ase import Atoms
 
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.linear_ace import LinearACE, available_threads
+from ase_mlipgen.census import doubts, take_census
 from ase_mlipgen.defects import (
     PointDefect,
     as_defect,
-    cell_width,
     displaced,
     relax,
     training_cell,
@@ -31,7 +31,7 @@ from ase_mlipgen.defects import (
     unique_names,
 )
 from ase_mlipgen.defects.sampling import Distribution
-from ase_mlipgen.fit import Constraints, LinearFit, TriangularFactor, assemble, count_rows, solve
+from ase_mlipgen.fit import Constraints, LinearFit, TriangularFactor, assemble, solve
 from ase_mlipgen.fit.one_body import average_E0
 from ase_mlipgen.fit.rows import kinds_of
 from ase_mlipgen.fit.weights import parse
@@ -43,18 +43,6 @@ from ase_mlipgen.theory.force_constants import force_constants
 from ase_mlipgen.theory.matching import checked_conditions, matching_constraints
 
 PAPER_WEIGHTS = {"energy": 100.0, "forces": 1.0}
-
-
-class TrainingWarning(UserWarning):
-    """Something in the setting that will make the potential worse than its test errors say."""
-
-
-class NarrowCellWarning(TrainingWarning):
-    """A training cell is narrower than twice the cutoff; large cells will be predicted worse than test errors say."""
-
-
-class UndeterminedEnergyWarning(TrainingWarning):
-    """No perfect-crystal cells: the energy per bulk atom is not determined by the data."""
 
 
 class DefectTrainer:
@@ -197,39 +185,15 @@ class DefectTrainer:
 
     def census(self) -> Census:
         """Return what the run will compute; nothing expensive is done."""
-        cells, n_sizes = self.cells(), len(self.sizes)
-        special = (2 * len(cells) + n_sizes) * bool(self.conditions)
-        samples = [len(c.unrelaxed) for c in cells for _ in range(self.n_train)]
-        samples += [len(c.perfect) for c in cells[:: len(self.defects)] for _ in range(self.n_perfect)]
-        n_functions = len(self.basis)
-        return Census(
-            n_cells=len(cells),
-            n_labels=len(samples) + len(cells) * self.n_test + special,
-            n_atoms=max(max(len(c.perfect), len(c.unrelaxed)) for c in cells),
-            n_rows=sum(count_rows(n, self.observations) for n in samples),
-            n_functions=n_functions,
-            memory=8
-            * (n_functions + 1)
-            * (8 * (n_functions + 1) + 2 * max(map(count_rows, samples), default=0)),
-            warnings=tuple(text for _, text in self._doubts()),
+        return take_census(
+            self.cells(),
+            self.basis,
+            self.n_train,
+            self.n_test,
+            self.n_perfect,
+            self.observations,
+            bool(self.conditions),
         )
-
-    def _doubts(self) -> Iterator[tuple[type[TrainingWarning], str]]:
-        for cell in self.cells():
-            width = cell_width(cell.unrelaxed)
-            if width < 2.0 * self.basis.cutoff:
-                yield (
-                    NarrowCellWarning,
-                    f"the training cell of {cell.name} is {width:.2f} Å wide, less than twice the cutoff "
-                    f"({2 * self.basis.cutoff:.2f} Å): large cells will be predicted worse than the test errors say; "
-                    "take a larger size or a shorter cutoff",
-                )
-        if self.n_perfect == 0:
-            yield (
-                UndeterminedEnergyWarning,
-                "no perfect-crystal cells: the energy per bulk atom and so formation energies are undetermined; "
-                "take n_perfect of 1 or more",
-            )
 
     def relax(self) -> list[TrainingCell]:
         """Relax the training cells by the reference and return them.
@@ -371,7 +335,7 @@ class DefectTrainer:
         with self.progress:
             census = self.census()
             self.progress.say(str(census))
-            for category, text in self._doubts():
+            for category, text in doubts(self.cells(), self.basis.cutoff, self.n_perfect):
                 warnings.warn(text, category, stacklevel=2)
             with self._timed("fit in all"):
                 fit = self.fit()

@@ -17,6 +17,7 @@ LEVELS = [
     {"defects", "labels", "fit"},
     {"theory"},
     {"result"},
+    {"census"},
     {"trainer"},
     {"report"},
     {"config"},

@@ -22,10 +22,10 @@ from ase_mlipgen import (
     simulation_cell,
     triangular_lattice,
 )
+from ase_mlipgen.census import NarrowCellWarning, UndeterminedEnergyWarning
 from ase_mlipgen.labels import LabelError
 from ase_mlipgen.result import ResultDirectoryError
 from ase_mlipgen.theory.compare import compare
-from ase_mlipgen.trainer import NarrowCellWarning, UndeterminedEnergyWarning
 from tests.references import Failing
 
 COPPER = bulk("Cu", cubic=True, a=3.58982559)  # the minimum of EMT

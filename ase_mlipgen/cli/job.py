@@ -118,7 +118,7 @@ def cited_by(config: Config) -> list[str]:
 
 
 def _warning() -> type[Warning]:
-    from ase_mlipgen.trainer import TrainingWarning
+    from ase_mlipgen.census import TrainingWarning
 
     return TrainingWarning
 

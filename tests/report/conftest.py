@@ -4,9 +4,10 @@ import pytest
 
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.eam2d import EAM2D
+from ase_mlipgen.census import NarrowCellWarning
 from ase_mlipgen.defects import Interstitial, Vacancy, simulation_cell, triangular_lattice
 from ase_mlipgen.theory.compare import compare
-from ase_mlipgen.trainer import DefectTrainer, NarrowCellWarning
+from ase_mlipgen.trainer import DefectTrainer
 
 
 @pytest.fixture(scope="session")

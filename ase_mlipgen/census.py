@@ -1,0 +1,84 @@
+"""What a training run will compute, and what will make it poor: known before anything expensive is done.
+
+Entry points: :func:`take_census`, :func:`doubts`.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from ase_mlipgen.basis import ACEBasis
+from ase_mlipgen.defects import cell_width
+from ase_mlipgen.fit import count_rows
+from ase_mlipgen.result import Census, TrainingCell
+
+
+class TrainingWarning(UserWarning):
+    """Something in the setting that will make the potential worse than its test errors say."""
+
+
+class NarrowCellWarning(TrainingWarning):
+    """A training cell is narrower than twice the cutoff; large cells will be predicted worse than test errors say."""
+
+
+class UndeterminedEnergyWarning(TrainingWarning):
+    """No perfect-crystal cells: the energy per bulk atom is not determined by the data."""
+
+
+def take_census(
+    cells: Sequence[TrainingCell],
+    basis: ACEBasis,
+    n_train: int,
+    n_test: int,
+    n_perfect: int,
+    observations: Sequence[str],
+    matching: bool,
+) -> Census:
+    """Count cells, labels, rows, functions and memory.
+
+    Parameters
+    ----------
+    cells : sequence of TrainingCell
+        One a defect and size.
+    n_train, n_test : int
+        Samples of each cell.
+    n_perfect : int
+        Perfect cells of each size.
+    observations : sequence of str
+    matching : bool
+        Whether the equilibria are labelled as well.
+    """
+    hosts = list({cell.size: cell.perfect for cell in cells}.values())
+    samples = [len(cell.unrelaxed) for cell in cells for _ in range(n_train)]
+    samples += [len(host) for host in hosts for _ in range(n_perfect)]
+    special = (2 * len(cells) + len(hosts)) if matching else 0
+    widest = max((count_rows(n, observations) for n in samples), default=0)
+    n = len(basis) + 1
+    return Census(
+        n_cells=len(cells),
+        n_labels=len(samples) + len(cells) * n_test + special,
+        n_atoms=max(max(len(cell.perfect), len(cell.unrelaxed)) for cell in cells),
+        n_rows=sum(count_rows(n_atoms, observations) for n_atoms in samples),
+        n_functions=len(basis),
+        memory=8 * n * (8 * n + 2 * widest),
+        warnings=tuple(text for _, text in doubts(cells, basis.cutoff, n_perfect)),
+    )
+
+
+def doubts(
+    cells: Sequence[TrainingCell], cutoff: float, n_perfect: int
+) -> Iterator[tuple[type[TrainingWarning], str]]:
+    """Yield what will make the potential worse than its test errors say: a category and a sentence each."""
+    for cell in cells:
+        width = cell_width(cell.unrelaxed)
+        if width < 2.0 * cutoff:
+            yield (
+                NarrowCellWarning,
+                f"the training cell of {cell.name} is {width:.2f} Å wide, less than twice the cutoff "
+                f"({2 * cutoff:.2f} Å): large cells will be predicted worse than the test errors say; "
+                "take a larger size or a shorter cutoff",
+            )
+    if n_perfect == 0:
+        yield (
+            UndeterminedEnergyWarning,
+            "no perfect-crystal cells: the energy per bulk atom and so formation energies are undetermined; "
+            "take n_perfect of 1 or more",
+        )
