@@ -63,7 +63,7 @@ class Census:
     n_cells : int
         Training cells (defects times sizes).
     n_labels : int
-        Calls of the reference for labels, relaxations not counted.
+        Calls of the reference for labels; relaxations and the force constants of the perfect cells come on top.
     n_atoms : int
         Atoms of the largest cell.
     n_rows, n_functions : int

@@ -39,7 +39,7 @@ from ase_mlipgen.labels import LabelledCell, LabelStore, as_factory, label
 from ase_mlipgen.progress import Progress, duration
 from ase_mlipgen.result import Census, TrainingCell, TrainingResult
 from ase_mlipgen.theory.errors import Errors, measure
-from ase_mlipgen.theory.force_constants import force_constants
+from ase_mlipgen.theory.force_constants import ForceConstants, force_constants, force_constants_percent
 from ase_mlipgen.theory.matching import checked_conditions, matching_constraints
 
 PAPER_WEIGHTS = {"energy": 100.0, "forces": 1.0}
@@ -313,14 +313,12 @@ class DefectTrainer:
     def _constraints(self) -> dict[str, Constraints]:
         if not self.conditions:
             return {}
-        cells, n_defects = self.relax(), len(self.defects)
-        perfect = [c.perfect for c in cells[::n_defects]]
+        cells, perfect = self.relax(), self._hosts()
         equilibria = self._label([_tagged(c.relaxed, "defect", c.defect) for c in cells], "equilibria")
         others = [_tagged(c.unrelaxed, "defect", c.defect) for c in cells]
         others += [_tagged(atoms, "perfect", "") for atoms in perfect]
-        constants = []
-        if "force_constants" in self.conditions:
-            constants = [(atoms, force_constants(atoms, self._calculator())) for atoms in perfect]
+        wanted = "force_constants" in self.conditions
+        constants = list(zip(perfect, self.force_constants(), strict=True)) if wanted else []
         return matching_constraints(
             self.basis,
             self.one_body(),
@@ -329,6 +327,16 @@ class DefectTrainer:
             self._label(others, "references"),
             constants,
         )
+
+    def force_constants(self) -> list[ForceConstants]:
+        """Return the reference's force constants of each size's perfect cell, from its Hessian or its forces."""
+        return self._once(
+            "force constants", lambda: [force_constants(atoms, self._calculator()) for atoms in self._hosts()]
+        )
+
+    def _hosts(self) -> list[Atoms]:
+        """Return the perfect cell of each size."""
+        return [cell.perfect for cell in self.cells()[:: len(self.defects)]]
 
     def run(self) -> TrainingResult:
         """Run every stage and return the result."""
@@ -363,12 +371,15 @@ class DefectTrainer:
 
     def _measure(self, calculator: LinearACE, fit: LinearFit) -> tuple[Errors, Errors, dict[str, Errors]]:
         cells, (train, test) = self.relax(), self.label()
-        reference = self._calculator()
+        hosts, reference = self._hosts(), self.force_constants()
+        largest = max(range(len(hosts)), key=lambda k: len(hosts[k]))
+        own = force_constants(hosts[largest], calculator)
+        percent = force_constants_percent(reference[largest], own)
         train = [cell for cell in train if cell.config_type == "defect"]
         names = unique_names(self.defects)
 
         def errors(labelled: list[LabelledCell]) -> Errors:
-            return measure(calculator, reference, labelled, cells, fit)
+            return measure(calculator, labelled, cells, fit, percent)
 
         by_defect = {name: errors([cell for cell in test if cell.defect == name]) for name in names}
         return errors(test), errors(train), by_defect

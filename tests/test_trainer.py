@@ -218,6 +218,18 @@ def test_store_makes_the_second_run_free(tmp_path):
     assert Counting.calls - first < first - 20
 
 
+def test_the_reference_gives_force_constants_once():
+    class Counting(EAM2D):
+        hessians = 0
+
+        def get_hessian(self, *args, **kwargs):
+            type(self).hessians += 1
+            return super().get_hessian(*args, **kwargs)
+
+    small(reference=Counting, basis=ACEBasis(["W"], order=3, degree=10, cutoff=4.0)).run()
+    assert Counting.hessians == 1
+
+
 def test_settings_name_the_reference():
     assert small().settings()["reference"] == "ase_mlipgen.calculators.eam2d.EAM2D"
     assert small(reference=partial(EAM2D, skin=0.3)).settings()["reference"].endswith("EAM2D(skin=0.3)")

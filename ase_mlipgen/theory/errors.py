@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
+from ase_mlipgen.defects import nearest_distances
 from ase_mlipgen.fit import LinearFit
 from ase_mlipgen.labels import LabelledCell
-from ase_mlipgen.theory.force_constants import force_constants, force_constants_percent
 from ase_mlipgen.theory.norms import DualNorm, bonds
 
 DEFINITIONS = {
@@ -37,8 +37,6 @@ class TrainedOn(Protocol):
     def defect(self) -> str: ...  # noqa: D102
     @property
     def unrelaxed(self) -> Atoms: ...  # noqa: D102
-    @property
-    def perfect(self) -> Atoms: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -75,21 +73,22 @@ class Errors:
 
 def measure(
     surrogate: Any,
-    reference: Any,
     labelled: Sequence[LabelledCell],
     cells: Sequence[TrainedOn],
     fit: LinearFit,
+    force_constants_percent: float,
 ) -> Errors:
     """Compare a surrogate with labels.
 
     Parameters
     ----------
-    surrogate, reference : ASE calculators
-        The reference is asked only for force constants of the perfect crystal.
+    surrogate : ASE calculator
     labelled : sequence of LabelledCell
         Samples around the training cells.
     cells : sequence of training cells
     fit : LinearFit
+    force_constants_percent : float
+        Error of the homogeneous force constants: one number for the crystal, whatever the samples.
 
     Returns
     -------
@@ -107,9 +106,6 @@ def measure(
         dual.append(duals[cell.defect, len(cell.atoms)](difference))
         n_atoms.append(len(cell.atoms))
         closest.append(_closest(cell.atoms))
-    hosts = {len(c.perfect): c.perfect for c in cells}
-    host = hosts[max(hosts)]
-    percent = force_constants_percent(force_constants(host, reference), force_constants(host, surrogate))
     components = np.concatenate([d.ravel() for d in force]) if force else np.array([])
     return Errors(
         energy_rmse=_rms(np.array(energy) / np.array(n_atoms)),
@@ -118,7 +114,7 @@ def measure(
         eps_E_rmse=_rms(np.array(energy)),
         eps_F=_largest(dual),
         eps_F_rmse=_rms(np.array(dual)),
-        force_constants_percent=percent,
+        force_constants_percent=force_constants_percent,
         n_cells=len(labelled),
         n_functions=fit.n_functions,
         n_rows=fit.n_rows,
@@ -136,6 +132,4 @@ def _largest(values: Sequence[float]) -> float:
 
 
 def _closest(atoms: Atoms) -> float:
-    from ase_mlipgen.defects import nearest_distances
-
     return float(np.min(nearest_distances(atoms), initial=np.inf))

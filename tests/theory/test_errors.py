@@ -32,7 +32,7 @@ def case():
 
 def test_definitions(case):
     model, labelled, cells = case
-    found = measure(model, EMT(), labelled, cells, FIT)
+    found = measure(model, labelled, cells, FIT, 0.25)
     dE, dF, dual = [], [], []
     inverse = np.linalg.pinv(laplacian(bonds(cells[0].unrelaxed)).toarray())
     for cell in labelled:
@@ -46,6 +46,7 @@ def test_definitions(case):
     assert found.eps_E == pytest.approx(np.abs(dE).max())
     assert found.eps_F == pytest.approx(max(dual), rel=1e-9)
     assert found.eps_F_rmse == pytest.approx(np.sqrt(np.mean(np.square(dual))), rel=1e-9)
+    assert found.force_constants_percent == 0.25
     assert (found.n_cells, found.n_functions, found.n_rows, found.rank) == (3, 5, 70, 3)
     nearest = min(np.sort(cell.atoms.get_all_distances(mic=True), axis=1)[:, 1].min() for cell in labelled)
     assert found.closest_distance == pytest.approx(nearest)
@@ -53,7 +54,7 @@ def test_definitions(case):
 
 def test_no_cells_no_numbers(case):
     model, _, cells = case
-    found = measure(model, EMT(), [], cells, FIT)
+    found = measure(model, [], cells, FIT, 0.25)
     assert np.isnan(found.energy_rmse)
     assert np.isnan(found.eps_F)
     assert found.n_cells == 0
