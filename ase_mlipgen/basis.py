@@ -15,6 +15,8 @@ from ase.data import atomic_numbers, chemical_symbols, covalent_radii, reference
 
 from ase_mlipgen.ace import kernels
 from ase_mlipgen.ace.core import PairCore, zbl_core
+from ase_mlipgen.ace.evaluation import Potential, Structure, evaluate
+from ase_mlipgen.ace.lane_core import CoreTables, core_tables
 from ase_mlipgen.ace.lane_plan import LanePlan, build_lane_plan
 from ase_mlipgen.ace.plan import (
     Angular,
@@ -28,7 +30,7 @@ from ase_mlipgen.ace.plan import (
 )
 from ase_mlipgen.ace.radial import RadialBasis
 from ase_mlipgen.ace.specification import Block, blocks, invariant_count, multiplicities
-from ase_mlipgen.neighbors import Pairs, pairs, scatter
+from ase_mlipgen.neighbors import pairs
 
 Floats = npt.NDArray[np.float64]
 
@@ -192,6 +194,11 @@ class ACEBasis:
                 found[a, b] = zbl_core(numbers[0], numbers[1], r0, 0.2 * r0, r0, 2)
         return found
 
+    @cached_property
+    def core_tables(self) -> CoreTables | None:
+        """Tables of the compiled core; None without a core."""
+        return core_tables(list(self.cores.values())) if self.cores else None
+
     def __len__(self) -> int:
         return len(self.elements) * self.n_functions_per_element
 
@@ -224,11 +231,15 @@ class ACEBasis:
         ValueError
             If the structure holds an element that the basis does not know.
         """
+        return self.indices_of(atoms.numbers)
+
+    def indices_of(self, numbers_i: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the position in `elements` of each atomic number; see `element_indices`."""
         lookup = np.full(len(chemical_symbols), -1, dtype=np.int64)
         lookup[[atomic_numbers[s] for s in self.elements]] = np.arange(len(self.elements))
-        found = lookup[atoms.numbers]
+        found = lookup[numbers_i]
         if (found < 0).any():
-            unknown = sorted({chemical_symbols[z] for z in atoms.numbers[found < 0]})
+            unknown = sorted({chemical_symbols[z] for z in numbers_i[found < 0]})
             raise ValueError(
                 f"the structure contains {', '.join(unknown)}, but the basis knows only {', '.join(self.elements)}; "
                 "add the element to ACEBasis(elements=...)"
@@ -244,6 +255,7 @@ class ACEBasis:
             Must contain known elements only.
         """
         mu_i, found = self.element_indices(atoms), pairs(atoms, self.cutoff)
+        j_p, d_pc = found.j_p, found.vectors()
         n_atoms, per_element = len(atoms), self.n_functions_per_element
         energy = np.zeros(len(self))
         forces = np.zeros((len(self), n_atoms, 3))
@@ -253,36 +265,19 @@ class ACEBasis:
             centres = np.flatnonzero(mu_i == a)
             if len(centres):
                 kernels.design(
-                    centres, found.first_i, found.j_p, found.d_pc, mu_i,
+                    centres, found.first_i, j_p, d_pc, mu_i,
                     self.plan, self.radial[a], self.angular, energy[own], forces[own], virial[own],
                 )  # fmt: skip
         return Design(energy, forces.transpose(1, 2, 0), virial.T)
 
     def baseline(self, atoms: Atoms) -> Baseline:
         """Return energy, forces and virial of the repulsive core, which is not fitted."""
-        mu_i, found = self.element_indices(atoms), pairs(atoms, self.cutoff)
-        energies, gradient_pc = np.zeros(len(atoms)), np.zeros_like(found.d_pc)
-        self.add_core(mu_i, found, energies, gradient_pc)
-        forces, virial = scatter(found.i_p, found.j_p, found.d_pc, gradient_pc, len(atoms))
-        return Baseline(float(energies.sum()), forces, virial)
-
-    def add_core(
-        self, mu_i: npt.NDArray[np.int64], found: Pairs, energies_i: Floats, gradient_pc: Floats
-    ) -> None:
-        """Add the core's site energies (half of each pair) and pair gradients in place."""
-        if not self.cores:
-            return
-        reach = max(core.cutoff for core in self.cores.values())
-        near = np.flatnonzero(np.einsum("pc,pc->p", found.d_pc, found.d_pc) < reach**2)
-        if not len(near):
-            return
-        i_p, j_p, d_pc = found.i_p[near], found.j_p[near], found.d_pc[near]
-        r = np.sqrt(np.einsum("pc,pc->p", d_pc, d_pc))
-        for (a, b), core in self.cores.items():
-            chosen = np.flatnonzero((mu_i[i_p] == a) & (mu_i[j_p] == b))
-            value, slope = core.evaluate(r[chosen])
-            np.add.at(energies_i, i_p[chosen], 0.5 * value)
-            gradient_pc[near[chosen]] += (0.5 * slope / r[chosen])[:, None] * d_pc[chosen]
+        if self.core_tables is None:
+            return Baseline(0.0, np.zeros((len(atoms), 3)), np.zeros(6))
+        structure = Structure(*pairs(atoms, self.cutoff), self.element_indices(atoms))
+        core = Potential(self.cutoff, (), self.radial, self.angular, self.core_tables)
+        found = evaluate(structure, core)
+        return Baseline(float(found.energies_i.sum()), found.forces, found.virial)
 
     def todict(self) -> dict[str, Any]:
         """Return the parameters from which `from_dict` builds the same basis."""

@@ -4,7 +4,8 @@
 the skin, or the cell, the boundary conditions or the atoms themselves have changed (Verlet, Phys. Rev. 159,
 98 (1967)). Pairs are sorted by (i, j, cell shift), so that sums over them are bitwise the same whenever the
 list was built. Building is matscipy's cell list, O(n_atoms), 6-12 us an atom; a call between two builds
-costs one pass over the pairs.
+costs one pass over the atoms: distances are left to whoever evaluates the pairs. A pair is eight bytes, its neighbour
+and which periodic image of it; the few distinct image vectors stand in a table.
 """
 
 from typing import Any, NamedTuple
@@ -19,8 +20,13 @@ JIT = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 # Three unit vectors that span less than this volume count as dependent.
 DEGENERATE = 1e-8
+# Shifts in a box of up to this many are all tabulated.
+SMALL_BOX = 1000
 # Bins that matscipy may use along non-periodic directions; atoms beyond the last are searched more slowly.
 MAX_BINS = 100_000
+
+
+Floats = npt.NDArray[np.float64]
 
 
 class CoincidentAtomsError(ValueError):
@@ -28,37 +34,46 @@ class CoincidentAtomsError(ValueError):
 
 
 class Pairs(NamedTuple):
-    """A full list: every pair appears from both ends, periodic images included.
+    """A full list: every pair appears from both ends, periodic images included, sorted by (i, j, image).
+
+    Pair p of atom i is the vector d_p = positions[j_p] - positions[i] + shifts[s_p].
 
     Parameters
     ----------
-    i_p : (n_pairs,) int64 array
-        Atom, ascending.
-    j_p : (n_pairs,) int64 array
-        Its neighbour.
-    d_pc : (n_pairs, 3) array
-        Å, from atom i to neighbour j.
+    positions : (n_atoms, 3) array
+        Å, of the atoms as they are now.
     first_i : (n_atoms + 1,) int64 array
         The pairs of atom i are ``first_i[i]:first_i[i + 1]``.
+    j_p : (n_pairs,) int32 array
+        Neighbour.
+    s_p : (n_pairs,) int32 array
+        Row of `shifts`.
+    shifts : (n_shifts, 3) array
+        Å, whole combinations of the cell vectors.
     """
 
-    i_p: npt.NDArray[np.int64]
-    j_p: npt.NDArray[np.int64]
-    d_pc: npt.NDArray[np.float64]
+    positions: Floats
     first_i: npt.NDArray[np.int64]
+    j_p: npt.NDArray[np.int32]
+    s_p: npt.NDArray[np.int32]
+    shifts: Floats
+
+    def centres(self) -> npt.NDArray[np.int64]:
+        """Return the atom i of each pair, (n_pairs,)."""
+        return np.repeat(np.arange(len(self.positions)), np.diff(self.first_i))
+
+    def vectors(self) -> Floats:
+        """Return the vectors from i to j, (n_pairs, 3), Å."""
+        return _pair_vectors(*self)
 
 
 class _Built(NamedTuple):
     """A list as it was built, and the atoms it was built for."""
 
-    positions: npt.NDArray[np.float64]
-    cell: npt.NDArray[np.float64]
+    cell: Floats
     pbc: npt.NDArray[np.bool_]
     numbers: npt.NDArray[np.int64]
-    i_p: npt.NDArray[np.int64]
-    j_p: npt.NDArray[np.int64]
-    shift_pc: npt.NDArray[np.float64]
-    first_i: npt.NDArray[np.int64]
+    pairs: Pairs
 
 
 class NeighborList:
@@ -101,30 +116,23 @@ class NeighborList:
         ValueError
             No atoms; positions or cell not finite; zero or dependent cell vectors along periodic directions.
         CoincidentAtomsError
-            Two atoms in one place.
+            Two atoms in one place when a list is built; while it is kept, `check_distinct` tells.
         """
-        positions = np.ascontiguousarray(atoms.positions, dtype=float)
+        positions = np.array(atoms.positions, dtype=float, order="C")
         built = self._built
         if built is None or not self._still_good(built, atoms, positions):
             built = self._built = _build(atoms, positions, self.cutoff + self.skin)
             self.n_builds += 1
-        d_pc, coincident = _pair_vectors(positions, built.i_p, built.j_p, built.shift_pc)
-        if coincident >= 0:
-            i, j = built.i_p[coincident], built.j_p[coincident]
-            raise CoincidentAtomsError(
-                f"atoms {i} and {j} (or a periodic image) are both at {positions[i].tolist()} Å; "
-                f"expected distinct places: remove or displace one of them"
-            )
-        return Pairs(built.i_p, built.j_p, d_pc, built.first_i)
+        return built.pairs._replace(positions=positions)
 
-    def _still_good(self, built: _Built, atoms: Atoms, positions: npt.NDArray[np.float64]) -> bool:
+    def _still_good(self, built: _Built, atoms: Atoms, positions: Floats) -> bool:
         return (
-            len(positions) == len(built.positions)
+            len(positions) == len(built.numbers)
             and np.array_equal(built.cell, atoms.cell.array)
             and np.array_equal(built.pbc, atoms.pbc)
             and np.array_equal(built.numbers, atoms.numbers)
             # The margin is for rounding; a NaN compares false and leads to the checks of _build.
-            and 2 * _largest_move(positions, built.positions) < self.skin - 1e-10
+            and 2 * _largest_move(positions, built.pairs.positions) < self.skin - 1e-10
         )
 
 
@@ -139,7 +147,23 @@ def pairs(atoms: Atoms, cutoff: float) -> Pairs:
     return NeighborList(cutoff, skin=0.0).pairs(atoms)
 
 
-def _build(atoms: Atoms, positions: npt.NDArray[np.float64], reach: float) -> _Built:
+def check_distinct(pairs: Pairs) -> None:
+    """Raise if two atoms of a list are in one place.
+
+    Raises
+    ------
+    CoincidentAtomsError
+    """
+    p = _coincident(*pairs)
+    if p >= 0:
+        i, j = int(np.searchsorted(pairs.first_i, p, side="right")) - 1, pairs.j_p[p]
+        raise CoincidentAtomsError(
+            f"atoms {i} and {j} (or a periodic image) are both at {pairs.positions[i].tolist()} Å; "
+            f"expected distinct places: remove or displace one of them"
+        )
+
+
+def _build(atoms: Atoms, positions: Floats, reach: float) -> _Built:
     _check(atoms, positions)
     origin, cell = _search_cell(positions, atoms.cell.array, atoms.pbc, reach)
     i_p, j_p, S_pc = neighbour_list(
@@ -147,22 +171,33 @@ def _build(atoms: Atoms, positions: npt.NDArray[np.float64], reach: float) -> _B
     )
     first_i = np.zeros(len(positions) + 1, dtype=np.int64)
     np.cumsum(np.bincount(i_p, minlength=len(positions)), out=first_i[1:])
-    j_p = np.ascontiguousarray(j_p, dtype=np.int64)
-    S_pc = np.ascontiguousarray(S_pc, dtype=np.int64)
-    _sort(first_i, j_p, S_pc)
-    return _Built(
-        positions.copy(),
-        atoms.cell.array.copy(),
-        atoms.pbc.copy(),
-        atoms.numbers.copy(),
-        np.ascontiguousarray(i_p, dtype=np.int64),
-        j_p,
-        _shift_vectors(S_pc, np.ascontiguousarray(atoms.cell.array, dtype=float)),
-        first_i,
-    )
+    del i_p
+    j_p, S_pc = np.ascontiguousarray(j_p, dtype=np.int32), np.ascontiguousarray(S_pc, dtype=np.int32)
+    s_p, images = _enumerate_images(S_pc)
+    del S_pc
+    _sort(first_i, j_p, s_p)
+    shifts = _shift_vectors(images, np.ascontiguousarray(atoms.cell.array, dtype=float))
+    found = Pairs(positions, first_i, j_p, s_p, shifts)
+    check_distinct(found)
+    return _Built(atoms.cell.array.copy(), atoms.pbc.copy(), atoms.numbers.copy(), found)
 
 
-def _check(atoms: Atoms, positions: npt.NDArray[np.float64]) -> None:
+def _enumerate_images(S_pc: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """Return a number for the cell shift of each pair, in lexicographic order, and the shift of each number."""
+    if len(S_pc) == 0:
+        return np.zeros(0, np.int32), np.zeros((0, 3), np.int64)
+    low = S_pc.min(axis=0).astype(np.int64)
+    extent = S_pc.max(axis=0) - low + 1
+    if np.prod(extent, dtype=float) <= SMALL_BOX:
+        images = np.stack(np.unravel_index(np.arange(np.prod(extent)), extent), axis=1) + low
+        return _box_numbers(S_pc, low, extent), images.astype(np.int64)
+    images, s_p = np.unique(
+        S_pc, axis=0, return_inverse=True
+    )  # atoms far outside the cell: shifts are scattered
+    return s_p.astype(np.int32).ravel(), images.astype(np.int64)
+
+
+def _check(atoms: Atoms, positions: Floats) -> None:
     if len(positions) == 0:
         raise ValueError("the Atoms object is empty: expected at least one atom")
     bad = np.flatnonzero(~np.isfinite(positions).all(axis=1))
@@ -189,11 +224,11 @@ def _check(atoms: Atoms, positions: npt.NDArray[np.float64]) -> None:
 
 
 def _search_cell(
-    positions: npt.NDArray[np.float64],
-    cell: npt.NDArray[np.float64],
+    positions: Floats,
+    cell: Floats,
     pbc: npt.NDArray[np.bool_],
     reach: float,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+) -> tuple[Floats, Floats]:
     """Return an origin and a cell that holds all atoms along the non-periodic directions.
 
     Whatever vectors the user gave there (zero, or too short) do not matter to the pairs: they are replaced by
@@ -238,57 +273,71 @@ def _shift_vectors(S_pc, cell):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(**JIT)
-def _pair_vectors(positions, i_p, j_p, shift_pc):  # type: ignore[no-untyped-def]
-    """Return the pair vectors and one pair of zero length, or -1."""
-    d_pc = np.empty((i_p.shape[0], 3))
-    coincident = -1
-    for p in range(i_p.shape[0]):
-        square = 0.0
-        for c in range(3):
-            d_pc[p, c] = positions[j_p[p], c] - positions[i_p[p], c] + shift_pc[p, c]
-            square += d_pc[p, c] * d_pc[p, c]
-        if square == 0.0:
-            coincident = p
-    return d_pc, coincident
+def _box_numbers(S_pc, low, extent):  # type: ignore[no-untyped-def]
+    """Return the place of each shift in a box, in lexicographic order."""
+    s_p = np.empty(S_pc.shape[0], np.int32)
+    for p in range(S_pc.shape[0]):
+        number = (S_pc[p, 0] - low[0]) * extent[1] + (S_pc[p, 1] - low[1])
+        s_p[p] = number * extent[2] + (S_pc[p, 2] - low[2])
+    return s_p
 
 
 @nb.njit(**JIT)
-def _sort(first_i, j_p, S_pc):  # type: ignore[no-untyped-def]
-    """Sort the pairs of each atom by (j, S) in place; insertion sort, for there are tens of them."""
+def _pair_vectors(positions, first_i, j_p, s_p, shifts):  # type: ignore[no-untyped-def]
+    d_pc = np.empty((j_p.shape[0], 3))
+    for i in range(positions.shape[0]):
+        for p in range(first_i[i], first_i[i + 1]):
+            for c in range(3):
+                d_pc[p, c] = positions[j_p[p], c] - positions[i, c] + shifts[s_p[p], c]
+    return d_pc
+
+
+@nb.njit(**JIT)
+def _coincident(positions, first_i, j_p, s_p, shifts):  # type: ignore[no-untyped-def]
+    """Return a pair of zero length, or -1."""
+    for i in range(positions.shape[0]):
+        for p in range(first_i[i], first_i[i + 1]):
+            square = 0.0
+            for c in range(3):
+                square += (positions[j_p[p], c] - positions[i, c] + shifts[s_p[p], c]) ** 2
+            if square == 0.0:
+                return p
+    return -1
+
+
+@nb.njit(**JIT)
+def _sort(first_i, j_p, s_p):  # type: ignore[no-untyped-def]
+    """Sort the pairs of each atom by (j, image) in place; insertion sort, for there are tens of them."""
     for i in range(first_i.shape[0] - 1):
         for p in range(first_i[i] + 1, first_i[i + 1]):
-            j, s0, s1, s2 = j_p[p], S_pc[p, 0], S_pc[p, 1], S_pc[p, 2]
+            j, s = j_p[p], s_p[p]
             q = p - 1
-            while q >= first_i[i] and (
-                j_p[q] > j
-                or (
-                    j_p[q] == j
-                    and (
-                        S_pc[q, 0] > s0
-                        or (S_pc[q, 0] == s0 and (S_pc[q, 1] > s1 or (S_pc[q, 1] == s1 and S_pc[q, 2] > s2)))
-                    )
-                )
-            ):
-                j_p[q + 1] = j_p[q]
-                S_pc[q + 1, 0], S_pc[q + 1, 1], S_pc[q + 1, 2] = S_pc[q, 0], S_pc[q, 1], S_pc[q, 2]
+            while q >= first_i[i] and (j_p[q] > j or (j_p[q] == j and s_p[q] > s)):
+                j_p[q + 1], s_p[q + 1] = j_p[q], s_p[q]
                 q -= 1
-            j_p[q + 1] = j
-            S_pc[q + 1, 0], S_pc[q + 1, 1], S_pc[q + 1, 2] = s0, s1, s2
+            j_p[q + 1], s_p[q + 1] = j, s
 
 
 @nb.njit(**JIT)
-def scatter(i_p, j_p, d_pc, gradient_pc, n_atoms):  # type: ignore[no-untyped-def]
-    """Sum the derivatives by pair vectors: forces (n_atoms, 3), eV/Å, and the virial (6,), eV, in Voigt order."""
-    forces = np.zeros((n_atoms, 3))
-    W = np.zeros((3, 3))
-    for p in range(i_p.shape[0]):
-        for a in range(3):
-            g = gradient_pc[p, a]
-            forces[i_p[p], a] += g
-            forces[j_p[p], a] -= g
-            for b in range(3):
-                W[b, a] += d_pc[p, b] * g
+def sum_gradients(positions, first_i, j_p, s_p, shifts, gradient_pc):  # type: ignore[no-untyped-def]
+    """Sum derivatives of an energy by the pair vectors.
+
+    Returns forces (n_atoms, 3), eV/Å, the virial (6,), eV, in Voigt order, and the length of the shortest pair, Å.
+    """
+    forces, W, smallest = np.zeros(positions.shape), np.zeros((3, 3)), np.inf
+    d = np.empty(3)
+    for i in range(positions.shape[0]):
+        for p in range(first_i[i], first_i[i + 1]):
+            for a in range(3):
+                d[a] = positions[j_p[p], a] - positions[i, a] + shifts[s_p[p], a]
+            smallest = min(smallest, d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
+            for a in range(3):
+                g = gradient_pc[p, a]
+                forces[i, a] += g
+                forces[j_p[p], a] -= g
+                for b in range(3):
+                    W[b, a] += d[b] * g
     virial = np.array(
         [W[0, 0], W[1, 1], W[2, 2], (W[1, 2] + W[2, 1]) / 2, (W[0, 2] + W[2, 0]) / 2, (W[0, 1] + W[1, 0]) / 2]
     )
-    return forces, virial
+    return forces, virial, np.sqrt(smallest)

@@ -19,7 +19,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_mlipgen.basis import ACEBasis
-from ase_mlipgen.calculators.linear_ace import LinearACE, available_threads
+from ase_mlipgen.calculators.linear_ace import LinearACE
 from ase_mlipgen.census import doubts, take_census
 from ase_mlipgen.defects import (
     PointDefect,
@@ -41,6 +41,7 @@ from ase_mlipgen.result import Census, TrainingCell, TrainingResult
 from ase_mlipgen.theory.errors import Errors, measure
 from ase_mlipgen.theory.force_constants import ForceConstants, force_constants, force_constants_percent
 from ase_mlipgen.theory.matching import checked_conditions, matching_constraints
+from ase_mlipgen.threads import available_threads
 
 PAPER_WEIGHTS = {"energy": 100.0, "forces": 1.0}
 

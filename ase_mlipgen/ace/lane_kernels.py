@@ -15,12 +15,9 @@ from ase_mlipgen.ace.simd import raw, splat, store
 
 
 @nb.njit(cache=True, **JIT)
-def order(centres, first_i, d_pc, cutoff):
-    """Return the atoms by falling number of neighbours within the cutoff, so that batches are even."""
-    n_i = np.zeros(len(centres), np.int64)
-    for k in range(len(centres)):
-        for p in range(first_i[centres[k]], first_i[centres[k] + 1]):
-            n_i[k] += d_pc[p, 0] ** 2 + d_pc[p, 1] ** 2 + d_pc[p, 2] ** 2 < cutoff * cutoff
+def order(centres, first_c):
+    """Return the centres by falling number of pairs, so that batches are even."""
+    n_i = first_c[centres + 1] - first_c[centres]
     place = np.zeros(n_i.max() + 2, np.int64)
     for k in range(len(n_i)):
         place[n_i[k]] += 1
@@ -34,9 +31,9 @@ def order(centres, first_i, d_pc, cutoff):
 
 
 @nb.njit(**JIT)
-def _gather(members, mu, start, first_i, j_p, d_pc, mu_i, radial, work, X, slot_p, fill):
+def _gather(members, mu, start, first_c, j_c, d_cc, mu_i, radial, work, X, slot_c, fill):
     """Fill the slots from `start` with the neighbours of element mu; return the (even) end."""
-    width = slot_p.shape[1]
+    width = slot_c.shape[1]
     outer = radial.cutoff[mu] ** 2
     inner = radial.r_in[mu] ** 2 if radial.pin[mu] > 0 else -1.0
     end = start
@@ -45,20 +42,20 @@ def _gather(members, mu, start, first_i, j_p, d_pc, mu_i, radial, work, X, slot_
         if lane >= len(members):
             continue
         slot = start
-        for p in range(first_i[members[lane]], first_i[members[lane] + 1]):
-            x, y, z = d_pc[p, 0], d_pc[p, 1], d_pc[p, 2]
+        for p in range(first_c[members[lane]], first_c[members[lane] + 1]):
+            x, y, z = d_cc[p, 0], d_cc[p, 1], d_cc[p, 2]
             square = x * x + y * y + z * z
-            slot_p[slot, lane] = p
+            slot_c[slot, lane] = p
             work[(X + 3 * slot) * width + lane] = x
             work[(X + 3 * slot + 1) * width + lane] = y
             work[(X + 3 * slot + 2) * width + lane] = z
-            slot += (square < outer) & (square > inner) & (mu_i[j_p[p]] == mu)
+            slot += (square < outer) & (square > inner) & (mu_i[j_c[p]] == mu)
         fill[lane] = slot
         end = max(end, slot)
     end += (end - start) % 2
     for lane in range(width):
         for slot in range(fill[lane], end):
-            slot_p[slot, lane] = -1
+            slot_c[slot, lane] = -1
             work[(X + 3 * slot) * width + lane] = 2.0 * radial.cutoff[mu]
             work[(X + 3 * slot + 1) * width + lane] = 0.0
             work[(X + 3 * slot + 2) * width + lane] = 0.0
@@ -66,40 +63,42 @@ def _gather(members, mu, start, first_i, j_p, d_pc, mu_i, radial, work, X, slot_
 
 
 @nb.njit(**JIT)
-def _scatter(members, n_slots, slot_p, work, at, energies_i, gradient_pc):
+def _scatter(members, n_slots, slot_c, work, X, energies_k, gradient_cc):
     """Write the results of a batch; its energies lie in row 0."""
-    width = slot_p.shape[1]
+    width = slot_c.shape[1]
     for lane in range(len(members)):
-        energies_i[members[lane]] += work[lane]
+        energies_k[members[lane]] += work[lane]
     for slot in range(n_slots):
         for lane in range(width):
-            p = slot_p[slot, lane]
+            p = slot_c[slot, lane]
             if p >= 0:
                 for c in range(3):
-                    gradient_pc[p, c] = work[(at.X + 3 * slot + c) * width + lane]
+                    gradient_cc[p, c] = work[(X + 3 * slot + c) * width + lane]
 
 
 @nb.njit(cache=True, **JIT)
 def evaluate(
-    lanes, centres, first_i, j_p, d_pc, mu_i, blocks, products, linear, values, radial, angular,
-    at, work, slot_p, energies_i, gradient_pc,
+    lanes, centres, first_c, j_c, d_cc, mu_i, blocks, products, linear, values, radial, angular,
+    at, work, slot_c, energies_k, gradient_cc,
 ):  # fmt: skip
-    """Evaluate the centres in batches of one vector (see `lanes.evaluate`)."""
-    width, n_elements = slot_p.shape[1], len(blocks.start)
+    """Evaluate the centres in batches of one vector (see `lanes.evaluate`); rows of the virial stay at `at.W`."""
+    width, n_elements = slot_c.shape[1], len(blocks.start)
     fill, ends = np.empty(width, np.int64), np.zeros(n_elements + 1, np.int64)
     flat, where, form = raw(work), raw(blocks), raw(products)
     pair_basis, harmonics = raw(radial), raw(angular)
     c, x = raw(linear), raw(values)
+    for row in range(9):
+        store(flat, at.W + row, splat(lanes, 0.0))
     for start in range(0, len(centres), width):
         members = centres[start : start + width]
         for row in range(STRIDE * products.n_A):
             store(flat, row, splat(lanes, 0.0))
         for mu in range(n_elements):
             ends[mu + 1] = _gather(
-                members, mu, ends[mu], first_i, j_p, d_pc, mu_i, pair_basis, flat, at.X, slot_p, fill
+                members, mu, ends[mu], first_c, j_c, d_cc, mu_i, pair_basis, flat, at.X, slot_c, fill
             )
             accumulate(lanes, ends[mu], ends[mu + 1], mu, where, pair_basis, harmonics, flat, at)
         store(flat, 0, products_and_derivatives(lanes, form, c, x, flat, at.n_Z))
         for mu in range(n_elements):
             adjoint(lanes, ends[mu], ends[mu + 1], mu, where, harmonics, flat, at)
-        _scatter(members, ends[n_elements], slot_p, flat, at, energies_i, gradient_pc)
+        _scatter(members, ends[n_elements], slot_c, flat, at.X, energies_k, gradient_cc)

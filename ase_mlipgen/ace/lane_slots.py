@@ -215,14 +215,20 @@ def _add_m(lanes, m, sums, work, at, record, gradient):
 
 @nb.njit(**INLINE)
 def _finish(lanes, gradient, work, at, record, X):
-    """Turn the partial derivatives of one slot into dE/d(pair vector), over the pair vector's rows."""
+    """Turn the partial derivatives of one slot into dE/d(pair vector), over the pair vector's rows; add the virial."""
     gx, gy, gz, slope = gradient
     x, y = load(lanes, work, record + at.U), load(lanes, work, record + at.U + 1)
     z, inverse = load(lanes, work, record + at.U + 2), load(lanes, work, record + at.U + 3)
     along = slope - fma(gx, x, fma(gy, y, gz * z)) * inverse
-    store(work, X, fma(gx, inverse, along * x))
-    store(work, X + 1, fma(gy, inverse, along * y))
-    store(work, X + 2, fma(gz, inverse, along * z))
+    gx, gy, gz = fma(gx, inverse, along * x), fma(gy, inverse, along * y), fma(gz, inverse, along * z)
+    for a in range(3):
+        d, W = load(lanes, work, X + a), at.W + 3 * a
+        store(work, W, fma(d, gx, load(lanes, work, W)))
+        store(work, W + 1, fma(d, gy, load(lanes, work, W + 1)))
+        store(work, W + 2, fma(d, gz, load(lanes, work, W + 2)))
+    store(work, X, gx)
+    store(work, X + 1, gy)
+    store(work, X + 2, gz)
 
 
 @nb.njit(**JIT)

@@ -57,53 +57,64 @@ def bind(plan: Plan, lane_plan: LanePlan | None, weights: Floats) -> LaneModel:
 
 def evaluate(
     centres: Ints,
-    first_i: Ints,
-    j_p: Ints,
-    d_pc: Floats,
+    first_c: Ints,
+    j_c: npt.NDArray[np.int32],
+    d_cc: Floats,
     mu_i: Ints,
     model: LaneModel,
     radial: Radial,
     angular: Angular,
-    energies_i: Floats,
-    gradient_pc: Floats,
+    energies_k: Floats,
+    gradient_cc: Floats,
     lanes: Lanes | None = None,
-) -> None:
-    """Add the site energies (eV) of `centres` and write dE/d(pair vector) (eV/Å) of their pairs within the cutoff.
+) -> Floats:
+    """Add the site energies (eV) of `centres`, write dE/d(pair vector) (eV/Å) of their pairs within the cutoff.
 
     Parameters
     ----------
     centres : (n,) ints
-        Atoms of the model's centre element; chunks without common atoms may run in threads.
-    first_i, j_p, d_pc, mu_i
-        Pairs of atom i are first_i[i]:first_i[i + 1]; neighbours, vectors (Å) and the element index of every atom.
+        Sites of the model's centre element.
+    first_c, j_c, d_cc
+        Pairs of site k are first_c[k]:first_c[k + 1]; neighbouring atoms and vectors (Å).
+    mu_i : (n_atoms,) ints
+        Element index of every atom.
     model, radial, angular
         Tables of the centre element.
-    energies_i, gradient_pc
-        Results, (n_atoms,) and (n_pairs, 3).
+    energies_k, gradient_cc
+        Results, (n_sites,) and (n_pairs, 3).
     lanes : Lanes, optional
         By default what suits the processor.
+
+    Returns
+    -------
+    (3, 3) array
+        sum_p d_pa g_pb, eV.
     """
     if len(centres) == 0:
-        return
+        return np.zeros((3, 3))
     if model.lane_plan is None:
         kernels.evaluate(
-            centres, first_i, j_p, d_pc, mu_i, model.plan, radial, angular, model.weights, energies_i, gradient_pc
+            centres, first_c, j_c, d_cc, mu_i, model.plan, radial, angular, model.weights, energies_k, gradient_cc
         )  # fmt: skip
-        return
+        own = np.repeat(np.isin(np.arange(len(energies_k)), centres), np.diff(first_c))
+        last = len(own)
+        return np.asarray(d_cc[:last][own].T @ gradient_cc[:last][own])
     lanes = lanes or host_lanes()
     blocks, products = model.lane_plan.blocks, model.lane_plan.products
-    widest = int(np.max(first_i[centres + 1] - first_i[centres]))
+    widest = int(np.max(first_c[centres + 1] - first_c[centres]))
     n_slots = len(blocks.start) * (widest + 2)
     layout = lay_out(n_slots, radial.recurrence.shape[1], angular.lmax, products.n_A + products.n_stored)
+    work = aligned(layout.size * lanes.width)
     lane_kernels.evaluate(
-        lanes, lane_kernels.order(centres, first_i, d_pc, float(radial.cutoff.max())), first_i, j_p, d_pc, mu_i,
+        lanes, lane_kernels.order(centres, first_c), first_c, j_c, d_cc, mu_i,
         blocks, products, model.linear, model.values, radial, angular,
-        layout, _aligned(layout.size * lanes.width), np.empty((n_slots, lanes.width), np.int64),
-        energies_i, gradient_pc,
+        layout, work, np.empty((n_slots, lanes.width), np.int64), energies_k, gradient_cc,
     )  # fmt: skip
+    rows = work[layout.W * lanes.width : (layout.W + 9) * lanes.width]
+    return rows.reshape(3, 3, lanes.width).sum(axis=2)
 
 
-def _aligned(size: int) -> Floats:
+def aligned(size: int) -> Floats:
     """Return an array of zeros that begins on a cache line, so that no vector straddles two."""
     space = np.zeros(size + CACHE_LINE // 8)
     skip = (-space.ctypes.data % CACHE_LINE) // 8

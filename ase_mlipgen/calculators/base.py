@@ -1,4 +1,4 @@
-"""The contract of the calculators: pairs in, site energies and dE/d(pair vector) out.
+"""The contract of the calculators: pairs in, site energies, forces and virial out.
 
 With d_p = r_j - r_i + S a, and g_p = dE/dd_p (both directions of a pair counted):
 
@@ -6,7 +6,8 @@ With d_p = r_j - r_i + S a, and g_p = dE/dd_p (both directions of a pair counted
     virial              W_ab = sum_p d_pa g_pb,      stress = W / volume
 
 so forces sum to zero by construction. `PairCalculator` turns atoms into pairs, a subclass's `evaluate`
-turns these into an `Evaluation`, and one pass over the pairs gives ASE's results.
+turns these into an `Evaluation` (distances are taken in its kernels: a list that is kept costs nothing), and this into
+ASE's results.
 Enter at `PairCalculator.calculate`.
 """
 
@@ -22,7 +23,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from ase.outputs import Properties, all_outputs
 from matscipy.calculators.calculator import MatscipyCalculator
 
-from ase_mlipgen.neighbors import NeighborList, Pairs, scatter
+from ase_mlipgen.neighbors import NeighborList, Pairs, check_distinct, sum_gradients
 
 
 class UnknownElementError(ValueError):
@@ -40,12 +41,25 @@ class Evaluation(NamedTuple):
     ----------
     energies_i : (n_atoms,) array
         Site energies, eV; they sum to the energy.
-    gradient_pc : (n_pairs, 3) array
-        Derivative of the energy by each pair vector, eV/Å; exactly zero beyond the cutoff.
+    forces : (n_atoms, 3) array
+        eV/Å.
+    virial : (6,) array
+        Voigt order xx, yy, zz, yz, xz, xy, eV.
+    closest : float
+        Length of the shortest pair that was met, Å; infinite if none. Zero, for atoms in one place, is an error.
     """
 
     energies_i: npt.NDArray[np.float64]
-    gradient_pc: npt.NDArray[np.float64]
+    forces: npt.NDArray[np.float64]
+    virial: npt.NDArray[np.float64]
+    closest: float
+
+    @classmethod
+    def from_gradients(
+        cls, energies_i: npt.NDArray[np.float64], gradient_pc: npt.NDArray[np.float64], pairs: Pairs
+    ) -> "Evaluation":
+        """Sum dE/dd_p of every pair, (n_pairs, 3), eV/Å: for potentials without kernels of their own."""
+        return cls(energies_i, *sum_gradients(*pairs, gradient_pc))
 
 
 class PairCalculator(MatscipyCalculator):
@@ -93,7 +107,7 @@ class PairCalculator(MatscipyCalculator):
         raise NotImplementedError(f"{type(self).__name__} has no elements")
 
     def evaluate(self, numbers_i: npt.NDArray[np.int64], pairs: Pairs) -> Evaluation:
-        """Return site energies and pair gradients; a pure function of its arguments.
+        """Return site energies, forces and virial; a pure function of its arguments.
 
         Parameters
         ----------
@@ -217,11 +231,11 @@ class PairCalculator(MatscipyCalculator):
 
     def _results(self, atoms: Atoms) -> dict[str, Any]:
         numbers_i, pairs = self._inputs(atoms)
-        energies_i, gradient_pc = self.evaluate(numbers_i, pairs)
-        forces, virial = scatter(pairs.i_p, pairs.j_p, pairs.d_pc, gradient_pc, len(numbers_i))
+        energies_i, forces, virial, closest = self.evaluate(numbers_i, pairs)
+        if closest == 0.0:
+            check_distinct(pairs)
         energy = float(np.sum(energies_i))
         if not (np.isfinite(energy) and np.isfinite(forces).all() and np.isfinite(virial).all()):
-            closest = np.sqrt((pairs.d_pc**2).sum(axis=1).min(initial=np.inf))
             raise NonFiniteEnergyError(
                 f"{type(self).__name__} gave an energy of {energy} eV and a largest force of "
                 f"{np.abs(forces).max()} eV/Å; the closest pair is at {closest:.4g} Å: atoms this close, "
@@ -230,7 +244,7 @@ class PairCalculator(MatscipyCalculator):
         results = {
             "energy": energy,
             "free_energy": energy,
-            "energies": np.array(energies_i),
+            "energies": energies_i,
             "forces": forces,
         }
         volume = abs(np.linalg.det(atoms.cell.array))

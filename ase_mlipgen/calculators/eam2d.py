@@ -89,13 +89,20 @@ class EAM2D(PairCalculator):
         return self.functions.elements
 
     def evaluate(self, numbers_i: npt.NDArray[np.int64], pairs: Pairs) -> Evaluation:
-        """Return site energies (eV) and the gradient by every pair vector (eV/Å)."""
-        a_i = self._index_z[numbers_i]
-        return Evaluation(*site_energies(self.functions, a_i, *pairs))
+        """Return site energies (eV), forces (eV/Å) and virial (eV)."""
+        a_i, j_p = self._index_z[numbers_i], pairs.j_p.astype(np.int64)
+        found = site_energies(self.functions, a_i, pairs.centres(), j_p, pairs.vectors(), pairs.first_i)
+        return Evaluation.from_gradients(*found, pairs)
 
     def sparse_hessian(self, numbers_i: npt.NDArray[np.int64], pairs: Pairs) -> sp.csr_matrix:
         """Return the second derivatives of the energy by the positions, eV/Å^2."""
-        return hessian(self.functions, self._index_z[numbers_i], pairs.i_p, pairs.j_p, pairs.d_pc)
+        return hessian(
+            self.functions,
+            self._index_z[numbers_i],
+            pairs.centres(),
+            pairs.j_p.astype(np.int64),
+            pairs.vectors(),
+        )
 
     def write_setfl(
         self, path: str | os.PathLike[str], *, kind: str = "eam/alloy", n_r: int = 10001, n_rho: int = 10001

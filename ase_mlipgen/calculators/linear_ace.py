@@ -1,31 +1,30 @@
 """The linear ACE potential as an ASE calculator.
 
 E = sum_i [E0(element of i) + sum_k c_k B_k(neighbourhood of i)] + (repulsive core of pairs closer than r0).
-The work is `ace.lanes.evaluate`, one call a centre element and thread; site energies and pair gradients of
-an atom come from one thread, so results do not depend on how many there are.
+The work is `ace.evaluation.evaluate`: blocks of atoms in threads, summed in order, so that results do not depend on how
+many there are.
 """
 
 import hashlib
 import json
 import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from ase import Atoms
 
-from ase_mlipgen.ace import lanes
+from ase_mlipgen.ace import evaluation, lanes
+from ase_mlipgen.ace.evaluation import Potential, Structure
 from ase_mlipgen.ace.plan import monomial_coefficients
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.base import Evaluation, PairCalculator
 from ase_mlipgen.neighbors import Pairs
+from ase_mlipgen.threads import available_threads
 
 FORMAT = "ase_mlipgen.LinearACE"
 VERSION = 1
-ATOMS_PER_THREAD = 256
 
 
 class ModelFileError(ValueError):
@@ -76,9 +75,12 @@ class LinearACE(PairCalculator):
             raise ValueError("coefficients contain NaN or infinity; expected finite numbers from a fit")
         self.E0 = _checked_E0(E0, basis.elements)
         per_element = self.coefficients.reshape(len(basis.elements), -1)
-        self._models = [
+        models = [
             lanes.bind(basis.plan, basis.lane_plan, monomial_coefficients(basis.plan, c)) for c in per_element
         ]
+        self._potential = Potential(
+            basis.cutoff, tuple(models), basis.radial, basis.angular, basis.core_tables
+        )
         super().__init__(**kwargs)
         self.parameters.update(basis=basis.todict(), E0=self.E0, coefficients=self.coefficients.tolist())
 
@@ -93,40 +95,13 @@ class LinearACE(PairCalculator):
         return self.basis.elements
 
     def evaluate(self, numbers_i: npt.NDArray[np.int64], pairs: Pairs) -> Evaluation:
-        """Return site energies (eV) and the gradient by every pair vector (eV/Å)."""
-        mu_i = self.basis.element_indices(Atoms(numbers=numbers_i))
-        energies_i = np.array([self.E0[s] for s in self.elements])[mu_i]
-        gradient_pc = np.zeros_like(pairs.d_pc)
-        chunks = [
-            (a, chunk)
-            for a in range(len(self.elements))
-            for chunk in self._chunks(np.flatnonzero(mu_i == a), len(mu_i))
-        ]
-
-        def work(task: tuple[int, npt.NDArray[np.int64]]) -> None:
-            a, centres = task
-            lanes.evaluate(
-                centres, pairs.first_i, pairs.j_p, pairs.d_pc, mu_i,
-                self._models[a], self.basis.radial[a], self.basis.angular, energies_i, gradient_pc,
-            )  # fmt: skip
-
-        if len(chunks) > 1 and self._n_threads() > 1:
-            with ThreadPoolExecutor(self._n_threads()) as pool:
-                list(pool.map(work, chunks))
-        else:
-            for task in chunks:
-                work(task)
-        self.basis.add_core(mu_i, pairs, energies_i, gradient_pc)
-        return Evaluation(energies_i, gradient_pc)
-
-    def _n_threads(self) -> int:
-        return self.threads or available_threads()
-
-    def _chunks(self, centres: npt.NDArray[np.int64], n_atoms: int) -> list[npt.NDArray[np.int64]]:
-        if len(centres) == 0:
-            return []
-        parts = max(1, min(self._n_threads(), n_atoms // ATOMS_PER_THREAD))
-        return np.array_split(centres, parts)
+        """Return site energies (eV), forces (eV/Å) and virial (eV)."""
+        mu_i = self.basis.indices_of(numbers_i)
+        found = evaluation.evaluate(
+            Structure(*pairs, mu_i), self._potential, self.threads or available_threads()
+        )
+        E0_i = np.array([self.E0[s] for s in self.elements])[mu_i]
+        return Evaluation(found.energies_i + E0_i, found.forces, found.virial, found.closest)
 
     def save(self, path: str | Path) -> Path:
         """Write the model to a JSON file and return its path.
@@ -172,13 +147,6 @@ class LinearACE(PairCalculator):
 
     def __repr__(self) -> str:
         return f"LinearACE({self.basis!r}, {len(self.basis)} coefficients)"
-
-
-def available_threads() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _checked_E0(E0: Mapping[str, float] | None, elements: tuple[str, ...]) -> dict[str, float]:

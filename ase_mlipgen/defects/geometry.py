@@ -39,7 +39,7 @@ def nearest_distances(atoms: Atoms) -> npt.NDArray[np.float64]:
     """
     found = pairs(atoms, 3.0 * spacing(atoms))
     nearest_i = np.full(len(atoms), np.inf)
-    np.minimum.at(nearest_i, found.i_p, np.linalg.norm(found.d_pc, axis=1))
+    np.minimum.at(nearest_i, found.centres(), np.linalg.norm(found.vectors(), axis=1))
     return nearest_i
 
 

@@ -56,14 +56,15 @@ def triangular_primitive(crystal: Atoms) -> Atoms | None:
     if not is_planar(crystal) or len(set(crystal.numbers)) != 1:
         return None
     found = pairs(crystal, 1.2 * spacing(crystal))
-    if len(found.i_p) == 0:
+    if len(found.j_p) == 0:
         return None
-    lengths = np.linalg.norm(found.d_pc, axis=1)
+    d_pc = found.vectors()
+    lengths = np.linalg.norm(d_pc, axis=1)
     r0 = float(lengths.min())
     if abs(spacing(crystal) ** 2 / (np.sqrt(0.75) * r0**2) - 1.0) > 1e-5:
         return None
     first = slice(found.first_i[0], found.first_i[1])
-    neighbours = found.d_pc[first][lengths[first] < 1.01 * r0]
+    neighbours = d_pc[first][lengths[first] < 1.01 * r0]
     a1 = neighbours[np.argmax(neighbours[:, 0])]
     sixth_turn = np.array([[0.5, np.sqrt(0.75)], [-np.sqrt(0.75), 0.5]])
     a2 = np.append(a1[:2] @ sixth_turn, 0.0)

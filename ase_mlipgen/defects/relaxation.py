@@ -235,7 +235,7 @@ def _closer_than(atoms: Atoms, limit: float) -> float | None:
     if not np.isfinite(limit):
         return None
     try:
-        close = pairs(atoms, limit).d_pc
+        close = pairs(atoms, limit).vectors()
     except CoincidentAtomsError:
         return 0.0
     return float(np.linalg.norm(close, axis=1).min()) if len(close) else None

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 from ase_mlipgen.ace.core import zbl, zbl_core
+from ase_mlipgen.ace.lane_core import add_core, core_tables
+from ase_mlipgen.ace.lanes import aligned
+from ase_mlipgen.ace.simd import Lanes
 
 PAIRS = [(74, 74, 2.741), (14, 14, 2.352), (6, 74, 2.1), (1, 1, 0.74)]
 
@@ -39,3 +42,32 @@ def test_slope_against_finite_differences():
     r, h = np.linspace(0.3, 2.7, 97), 1e-6
     numerical = (core.evaluate(r + h)[0] - core.evaluate(r - h)[0]) / (2 * h)
     np.testing.assert_allclose(core.evaluate(r)[1], numerical, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("width", [4, 8])
+def test_near_pairs_side_by_side_against_one_by_one(width):
+    """Two elements, three cores, distances on both sides of the hand-over and of the cutoff; against `PairCore`."""
+    light, mixed, heavy = (
+        zbl_core(*pair, 0.2 * pair[2], pair[2]) for pair in ((14, 14, 2.35), (14, 74, 2.5), (74, 74, 2.74))
+    )
+    cores = [light, mixed, mixed, heavy]
+    rng = np.random.default_rng(0)
+    mu_i = rng.integers(0, 2, 40)
+    first_c = np.concatenate([[0], np.cumsum(rng.integers(0, 9, 20))])
+    n = first_c[-1]
+    j_c, d_cc = rng.integers(0, 40, n).astype(np.int32), rng.normal(size=(n, 3))
+    d_cc *= (rng.uniform(0.3, 3.0, n) / np.linalg.norm(d_cc, axis=1))[:, None]
+    energies_k, gradient_cc, virial_ab = np.zeros(20), np.zeros((n, 3)), np.zeros((3, 3))
+    add_core(
+        Lanes(width), 20, first_c, j_c, d_cc, mu_i, 2, core_tables(cores),
+        np.empty((3, width), np.int64), aligned(3 * width).reshape(3, width), energies_k, gradient_cc, virial_ab,
+    )  # fmt: skip
+    r, k_c = np.linalg.norm(d_cc, axis=1), np.repeat(np.arange(20), np.diff(first_c))
+    found = [cores[2 * mu_i[20 + k] + mu_i[j]].evaluate(x) for k, j, x in zip(k_c, j_c, r, strict=True)]
+    value, slope = np.array(found)[:, :, 0].T
+    assert (r < 0.5).any()
+    assert (value == 0.0).any()
+    expected = (0.5 * slope / r)[:, None] * d_cc
+    np.testing.assert_allclose(energies_k, np.bincount(k_c, 0.5 * value, minlength=20), rtol=1e-12)
+    np.testing.assert_allclose(gradient_cc, expected, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(virial_ab, d_cc.T @ expected, rtol=1e-12)

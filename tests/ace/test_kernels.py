@@ -23,7 +23,7 @@ class Setup:
         atoms.rattle(0.1, seed=1)
         self.n_atoms = len(atoms)
         i_p, j_p, d_pc = neighbor_list("ijD", atoms, cutoff + 0.4)
-        self.i_p, self.j_p, self.d_pc = i_p.astype(np.int64), j_p.astype(np.int64), d_pc
+        self.i_p, self.j_p, self.d_pc = i_p.astype(np.int64), j_p.astype(np.int32), d_pc
         self.first_i = np.searchsorted(i_p, np.arange(len(atoms) + 1)).astype(np.int64)
         self.mu_i = rng.integers(0, n_elements, len(atoms))
         self.blocks = blocks(n_elements, order, degree)

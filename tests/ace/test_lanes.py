@@ -29,7 +29,7 @@ class Setup:
         del atoms[3]
         self.n_atoms = len(atoms)
         i_p, j_p, d_pc = neighbor_list("ijD", atoms, cutoff + 0.4)
-        self.j_p, self.d_pc = j_p.astype(np.int64), d_pc
+        self.j_p, self.d_pc = j_p.astype(np.int32), d_pc
         self.first_i = np.searchsorted(i_p, np.arange(len(atoms) + 1)).astype(np.int64)
         self.mu_i = rng.integers(0, n_elements, len(atoms))
         self.blocks = blocks(n_elements, order, degree)

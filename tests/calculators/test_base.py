@@ -28,10 +28,11 @@ class Soft(PairCalculator):
 
     def evaluate(self, numbers_i, pairs):
         self.n_evaluations += 1
-        r_p = np.linalg.norm(pairs.d_pc, axis=1)
+        d_pc = pairs.vectors()
+        r_p = np.linalg.norm(d_pc, axis=1)
         x_p = np.minimum(r_p - 3.0, 0.0)
-        energies_i = numbers_i + np.bincount(pairs.i_p, x_p**4 / 4, minlength=len(numbers_i))
-        return Evaluation(energies_i, (x_p**3 / r_p)[:, None] * pairs.d_pc)
+        energies_i = numbers_i + np.bincount(pairs.centres(), x_p**4 / 4, minlength=len(numbers_i))
+        return Evaluation.from_gradients(energies_i, (x_p**3 / r_p)[:, None] * d_pc, pairs)
 
 
 class WithHessian(Soft):
@@ -177,8 +178,8 @@ def test_refusals():
 def test_numbers_that_are_not_finite_are_an_error():
     class Overflows(Soft):
         def evaluate(self, numbers_i, pairs):
-            energies_i, gradient_pc = super().evaluate(numbers_i, pairs)
-            return Evaluation(energies_i, np.full_like(gradient_pc, np.inf))
+            found = super().evaluate(numbers_i, pairs)
+            return found._replace(forces=np.full_like(found.forces, np.inf))
 
     with pytest.raises(NonFiniteEnergyError, match=r"closest pair is at 0\.9"):
         Overflows().get_forces(Atoms("H2", positions=[[0, 0, 0], [0.9, 0, 0]]))

@@ -19,9 +19,10 @@ class PairModel(Calculator):
         super().calculate(atoms, properties, system_changes)
         self.calls += 1
         found = pairs(self.atoms, self.cutoff)
-        r = np.linalg.norm(found.d_pc, axis=1)
-        pull = (self.dphi(r) / r)[:, None] * found.d_pc
-        forces = np.stack([np.bincount(found.i_p, pull[:, c], len(atoms)) for c in range(3)], axis=1)
+        d_pc = found.vectors()
+        r = np.linalg.norm(d_pc, axis=1)
+        pull = (self.dphi(r) / r)[:, None] * d_pc
+        forces = np.stack([np.bincount(found.centres(), pull[:, c], len(atoms)) for c in range(3)], axis=1)
         energy = 0.5 * float(np.sum(self.phi(r)))
         self.results = {"energy": energy, "free_energy": energy, "forces": forces}
 

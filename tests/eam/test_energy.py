@@ -25,6 +25,10 @@ def cluster():
     return Atoms("H5", positions=positions, cell=cell, pbc=True)
 
 
+def listed(found):
+    return found.centres(), found.j_p.astype(np.int64), found.vectors(), found.first_i
+
+
 def double_loop(positions, cell):
     """E = sum F(sum f) + 1/2 sum phi, image by image."""
     one = np.zeros(1, dtype=np.int64)
@@ -43,13 +47,13 @@ def double_loop(positions, cell):
 
 def test_site_energies():
     atoms = cluster()
-    energies_i, _ = site_energies(FUNCTIONS, ELEMENTS, *pairs(atoms, CUTOFF))
+    energies_i, _ = site_energies(FUNCTIONS, ELEMENTS, *listed(pairs(atoms, CUTOFF)))
     np.testing.assert_allclose(energies_i, double_loop(atoms.positions, atoms.cell.array), rtol=1e-12)
 
 
 def test_pair_gradients_one_by_one():
     """Each pair vector displaced alone: the energy as a function of independent pair vectors."""
-    i_p, j_p, d_pc, first_i = pairs(cluster(), CUTOFF)
+    i_p, j_p, d_pc, first_i = listed(pairs(cluster(), CUTOFF))
     _, gradient_pc = site_energies(FUNCTIONS, ELEMENTS, i_p, j_p, d_pc, first_i)
     for p in range(0, len(i_p), 7):
         for c in range(3):
@@ -64,13 +68,13 @@ def test_pair_gradients_one_by_one():
 def test_pairs_beyond_the_cutoff_change_nothing():
     atoms = cluster()
     near, far = pairs(atoms, CUTOFF), pairs(atoms, CUTOFF + 2)
-    energies, gradient = site_energies(FUNCTIONS, ELEMENTS, *near)
-    energies_far, gradient_far = site_energies(FUNCTIONS, ELEMENTS, *far)
+    energies, gradient = site_energies(FUNCTIONS, ELEMENTS, *listed(near))
+    energies_far, gradient_far = site_energies(FUNCTIONS, ELEMENTS, *listed(far))
     np.testing.assert_array_equal(energies, energies_far)
-    inside = np.linalg.norm(far.d_pc, axis=1) < CUTOFF
+    inside = np.linalg.norm(far.vectors(), axis=1) < CUTOFF
     np.testing.assert_array_equal(gradient, gradient_far[inside])
     assert not gradient_far[~inside].any()
-    H, H_far = (hessian(FUNCTIONS, ELEMENTS, p.i_p, p.j_p, p.d_pc) for p in (near, far))
+    H, H_far = (hessian(FUNCTIONS, ELEMENTS, *listed(p)[:3]) for p in (near, far))
     np.testing.assert_array_equal(H.toarray(), H_far.toarray())
 
 
@@ -78,14 +82,14 @@ def test_hessian_is_the_second_derivative():
     """Second differences of the energy along random directions; symmetric; zero for translations."""
     atoms = cluster()
     found = pairs(atoms, CUTOFF)
-    H = hessian(FUNCTIONS, ELEMENTS, found.i_p, found.j_p, found.d_pc)
+    H = hessian(FUNCTIONS, ELEMENTS, *listed(found)[:3])
     assert abs(H - H.T).max() == 0.0
     np.testing.assert_allclose(H.toarray().reshape(15, 5, 3).sum(axis=1), 0, atol=1e-12)
 
     def slope(positions, direction):
         moved = atoms.copy()
         moved.positions = positions
-        i_p, j_p, d_pc, first_i = pairs(moved, CUTOFF)
+        i_p, j_p, d_pc, first_i = listed(pairs(moved, CUTOFF))
         _, g_pc = site_energies(FUNCTIONS, ELEMENTS, i_p, j_p, d_pc, first_i)
         return np.sum(g_pc * (direction[j_p] - direction[i_p]))
 

@@ -1,0 +1,133 @@
+"""Energy, forces and virial of a linear ACE model with its repulsive core, from a list of pairs.
+
+Atoms are taken in blocks of a fixed size: the pairs of a block within the cutoff are collected into vectors, evaluated
+(`lanes`, `lane_core`), and their gradients spread to both ends. Blocks run in threads; their forces are summed in the
+order of the blocks, so that results are the same to the last bit for any number of threads. Memory beside the list
+and the results: some megabytes a thread. Entry point: :func:`evaluate`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ase_mlipgen.ace import lanes
+from ase_mlipgen.ace.lane_collect import collect, spread
+from ase_mlipgen.ace.lane_core import CoreTables, add_core
+from ase_mlipgen.ace.plan import Angular, Radial
+from ase_mlipgen.ace.simd import host_lanes
+from ase_mlipgen.threads import in_order
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+BLOCK = 1024  # atoms; a block's vectors and gradients (2 MB) stay in the caches
+
+
+class Structure(NamedTuple):
+    """Pairs of a structure: pair p of atom i is positions[j_p] - positions[i] + shifts[s_p] (see `neighbors.Pairs`).
+
+    Attributes
+    ----------
+    positions : (n_atoms, 3) array, Å
+    first_i : (n_atoms + 1,) ints
+    j_p, s_p : (n_pairs,) 32-bit ints
+    shifts : (n_shifts, 3) array, Å
+    mu_i : (n_atoms,) ints
+        Element index of every atom.
+    """
+
+    positions: Floats
+    first_i: Ints
+    j_p: npt.NDArray[np.int32]
+    s_p: npt.NDArray[np.int32]
+    shifts: Floats
+    mu_i: Ints
+
+
+class Potential(NamedTuple):
+    """Tables of a model, one entry a centre element; `cores` is None without a core.
+
+    Without models, the core alone is evaluated.
+    """
+
+    cutoff: float
+    models: tuple[lanes.LaneModel, ...]
+    radial: tuple[Radial, ...]
+    angular: Angular
+    cores: CoreTables | None
+
+
+class Totals(NamedTuple):
+    """Results of a structure.
+
+    Attributes
+    ----------
+    energies_i : (n_atoms,) array, eV
+    forces : (n_atoms, 3) array, eV/Å
+    virial : (6,) array, eV
+        Symmetric part of sum_p d_pa dE/dd_pb, in Voigt order xx, yy, zz, yz, xz, xy.
+    closest : float
+        Length of the shortest pair, Å; infinite without pairs.
+    """
+
+    energies_i: Floats
+    forces: Floats
+    virial: Floats
+    closest: float
+
+
+class _Block(NamedTuple):
+    """Gradients of the pairs of atoms start, start + 1, ..."""
+
+    start: int
+    first_c: Ints
+    j_c: npt.NDArray[np.int32]
+    gradient_cc: Floats
+    energies_k: Floats
+    virial_ab: Floats
+    smallest_square: float
+
+
+def evaluate(structure: Structure, potential: Potential, threads: int = 1) -> Totals:
+    """Return site energies, forces and virial; E0 of the elements not included."""
+    n_atoms = len(structure.mu_i)
+    energies_i, forces, virial_ab = np.empty(n_atoms), np.zeros((n_atoms, 3)), np.zeros((3, 3))
+    smallest = np.inf
+    starts = range(0, n_atoms, BLOCK)
+    for block in in_order(
+        lambda start: _block(start, structure, potential), starts, min(threads, len(starts))
+    ):
+        energies_i[block.start : block.start + len(block.energies_k)] = block.energies_k
+        spread(block.start, block.first_c, block.j_c, block.gradient_cc, forces)
+        virial_ab += block.virial_ab
+        smallest = min(smallest, block.smallest_square)
+    return Totals(energies_i, forces, _voigt(virial_ab), float(np.sqrt(smallest)))
+
+
+def _block(start: int, structure: Structure, potential: Potential) -> _Block:
+    stop = min(start + BLOCK, len(structure.mu_i))
+    room = int(structure.first_i[stop] - structure.first_i[start])
+    first_c, j_c, d_cc = np.empty(stop - start + 1, np.int64), np.empty(room, np.int32), np.empty((room, 3))
+    smallest = collect(start, stop, potential.cutoff, structure, first_c, j_c, d_cc)
+    n_pairs = first_c[-1]
+    energies_k, gradient_cc = np.zeros(stop - start), np.zeros((n_pairs, 3))
+    virial_ab = np.zeros((3, 3))
+    mu_k = structure.mu_i[start:stop]
+    for a, model in enumerate(potential.models):
+        virial_ab += lanes.evaluate(
+            np.flatnonzero(mu_k == a), first_c, j_c, d_cc, structure.mu_i,
+            model, potential.radial[a], potential.angular, energies_k, gradient_cc,
+        )  # fmt: skip
+    if potential.cores is not None:
+        width = host_lanes().width
+        add_core(
+            host_lanes(), start, first_c, j_c, d_cc, structure.mu_i, len(potential.radial), potential.cores,
+            np.empty((3, width), np.int64), lanes.aligned(3 * width).reshape(3, width),
+            energies_k, gradient_cc, virial_ab,
+        )  # fmt: skip
+    return _Block(start, first_c, j_c, gradient_cc, energies_k, virial_ab, smallest)
+
+
+def _voigt(W_ab: Floats) -> Floats:
+    symmetric = (W_ab + W_ab.T) / 2
+    return np.array([symmetric[a, b] for a, b in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))])

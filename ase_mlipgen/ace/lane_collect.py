@@ -1,0 +1,56 @@
+"""Compiled passes over the pairs of a range of atoms: from the list to pair vectors, and from gradients to forces.
+
+`collect` keeps the pairs within reach, as one after another; whoever evaluates them never sees the skin. `spread` adds
+their gradients to the forces. Entry points: these two.
+"""
+
+import numba as nb
+import numpy as np
+
+from ase_mlipgen.ace.lane_layout import JIT
+
+
+@nb.njit(cache=True, **JIT)
+def collect(start, stop, reach, structure, first_c, j_c, d_cc):
+    """Write the pairs of the atoms start:stop that are shorter than `reach`; return the smallest square of a length.
+
+    Pairs of atom start + k are first_c[k]:first_c[k + 1] of j_c (neighbour) and d_cc (vector, Å).
+    """
+    positions, first_i, j_p, s_p, shifts, _ = structure
+    n, smallest, square_reach = 0, np.inf, reach * reach
+    first_c[0] = 0
+    for i in range(start, stop):
+        x0, y0, z0 = positions[i, 0], positions[i, 1], positions[i, 2]
+        for p in range(first_i[i], first_i[i + 1]):
+            j, s = j_p[p], s_p[p]
+            x = positions[j, 0] - x0 + shifts[s, 0]
+            y = positions[j, 1] - y0 + shifts[s, 1]
+            z = positions[j, 2] - z0 + shifts[s, 2]
+            square = x * x + y * y + z * z
+            smallest = min(smallest, square)
+            j_c[n] = j
+            d_cc[n, 0], d_cc[n, 1], d_cc[n, 2] = x, y, z
+            n += (
+                square < square_reach
+            )  # a pair beyond is overwritten by the next one: no branch to mispredict
+        first_c[i - start + 1] = n
+    return smallest
+
+
+@nb.njit(cache=True, **JIT)
+def spread(start, first_c, j_c, gradient_cc, forces_ic):
+    """Add dE/d(pair vector) of the pairs of atoms start, start + 1, ... to the forces on both ends."""
+    for k in range(first_c.shape[0] - 1):
+        x, y, z = 0.0, 0.0, 0.0
+        for p in range(first_c[k], first_c[k + 1]):
+            j = j_c[p]
+            gx, gy, gz = gradient_cc[p, 0], gradient_cc[p, 1], gradient_cc[p, 2]
+            x += gx
+            y += gy
+            z += gz
+            forces_ic[j, 0] -= gx
+            forces_ic[j, 1] -= gy
+            forces_ic[j, 2] -= gz
+        forces_ic[start + k, 0] += x
+        forces_ic[start + k, 1] += y
+        forces_ic[start + k, 2] += z
