@@ -15,7 +15,7 @@ from ase_mlipgen.ace import lanes
 from ase_mlipgen.ace.lane_collect import collect, spread
 from ase_mlipgen.ace.lane_core import CoreTables, add_core
 from ase_mlipgen.ace.plan import Angular, Radial
-from ase_mlipgen.ace.simd import host_lanes
+from ase_mlipgen.ace.simd import Lanes, host_lanes
 from ase_mlipgen.threads import in_order
 
 Ints = npt.NDArray[np.int64]
@@ -94,6 +94,9 @@ def evaluate(structure: Structure, potential: Potential, threads: int = 1) -> To
     energies_i, forces, virial_ab = np.empty(n_atoms), np.zeros((n_atoms, 3)), np.zeros((3, 3))
     smallest = np.inf
     starts = range(0, n_atoms, BLOCK)
+    structure = structure._replace(
+        positions=lanes.padded(structure.positions), shifts=lanes.padded(structure.shifts)
+    )
     for block in in_order(
         lambda start: _block(start, structure, potential), starts, min(threads, len(starts))
     ):
@@ -105,23 +108,29 @@ def evaluate(structure: Structure, potential: Potential, threads: int = 1) -> To
 
 
 def _block(start: int, structure: Structure, potential: Potential) -> _Block:
-    stop = min(start + BLOCK, len(structure.mu_i))
-    room = int(structure.first_i[stop] - structure.first_i[start])
-    first_c, j_c, d_cc = np.empty(stop - start + 1, np.int64), np.empty(room, np.int32), np.empty((room, 3))
-    smallest = collect(start, stop, potential.cutoff, structure, first_c, j_c, d_cc)
-    n_pairs = first_c[-1]
-    energies_k, gradient_cc = np.zeros(stop - start), np.zeros((n_pairs, 3))
-    virial_ab = np.zeros((3, 3))
-    mu_k = structure.mu_i[start:stop]
+    """Evaluate the atoms start, start + 1, ... of a structure whose vectors are padded."""
+    positions, first_i, j_p, s_p, shifts, mu_i = structure
+    stop = min(start + BLOCK, len(mu_i))
+    room = int(first_i[stop] - first_i[start])
+    first_c, j_c, d_cc = np.empty(stop - start + 1, np.int64), np.empty(room, np.int32), lanes.rows(room + 1)
+    smallest = collect(
+        Lanes(4), start, stop, potential.cutoff, positions, first_i, j_p, s_p, shifts, first_c, j_c, d_cc
+    )
+    n_pairs = int(first_c[-1])
+    d_cc = d_cc[: n_pairs + 1]
+    d_cc[n_pairs] = lanes.spare_pair(potential.cutoff)
+    energies_k, gradient_cc, virial_ab = np.zeros(stop - start), lanes.rows(n_pairs + 1), np.zeros((3, 3))
+    if not all(model.lane_plan for model in potential.models) or not potential.models:
+        gradient_cc[:] = 0.0
     for a, model in enumerate(potential.models):
         virial_ab += lanes.evaluate(
-            np.flatnonzero(mu_k == a), first_c, j_c, d_cc, structure.mu_i,
+            np.flatnonzero(mu_i[start:stop] == a), first_c, j_c, d_cc, mu_i,
             model, potential.radial[a], potential.angular, energies_k, gradient_cc,
         )  # fmt: skip
     if potential.cores is not None:
         width = host_lanes().width
         add_core(
-            host_lanes(), start, first_c, j_c, d_cc, structure.mu_i, len(potential.radial), potential.cores,
+            host_lanes(), start, first_c, j_c, d_cc, mu_i, len(potential.radial), potential.cores,
             np.empty((3, width), np.int64), lanes.aligned(3 * width).reshape(3, width),
             energies_k, gradient_cc, virial_ab,
         )  # fmt: skip

@@ -8,28 +8,27 @@ import numba as nb
 import numpy as np
 
 from ase_mlipgen.ace.lane_layout import JIT
+from ase_mlipgen.ace.simd import load, raw, square3, store
 
 
 @nb.njit(cache=True, **JIT)
-def collect(start, stop, reach, structure, first_c, j_c, d_cc):
+def collect(quad, start, stop, reach, positions, first_i, j_p, s_p, shifts, first_c, j_c, d_cc):
     """Write the pairs of the atoms start:stop that are shorter than `reach`; return the smallest square of a length.
 
+    quad : Lanes(4);  positions, shifts : (n, 4), padded rows;  d_cc : (n_pairs + 1, 4)
     Pairs of atom start + k are first_c[k]:first_c[k + 1] of j_c (neighbour) and d_cc (vector, Å).
     """
-    positions, first_i, j_p, s_p, shifts, _ = structure
+    at, of, to = raw(positions), raw(shifts), raw(d_cc)
     n, smallest, square_reach = 0, np.inf, reach * reach
     first_c[0] = 0
     for i in range(start, stop):
-        x0, y0, z0 = positions[i, 0], positions[i, 1], positions[i, 2]
+        here = load(quad, at, i)
         for p in range(first_i[i], first_i[i + 1]):
-            j, s = j_p[p], s_p[p]
-            x = positions[j, 0] - x0 + shifts[s, 0]
-            y = positions[j, 1] - y0 + shifts[s, 1]
-            z = positions[j, 2] - z0 + shifts[s, 2]
-            square = x * x + y * y + z * z
+            d = load(quad, at, np.int64(j_p[p])) - here + load(quad, of, np.int64(s_p[p]))
+            square = square3(d)
             smallest = min(smallest, square)
-            j_c[n] = j
-            d_cc[n, 0], d_cc[n, 1], d_cc[n, 2] = x, y, z
+            j_c[n] = j_p[p]
+            store(to, n, d)
             n += (
                 square < square_reach
             )  # a pair beyond is overwritten by the next one: no branch to mispredict

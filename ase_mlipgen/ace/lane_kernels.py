@@ -1,7 +1,7 @@
 """Compiled driver of the lane evaluator: batches of W atoms through slots, products and back.
 
-For each batch the neighbours within the cutoff fill slots; short atoms are padded with a neighbour at twice
-the cutoff, where the envelope is exactly zero: no masks. The loops are in `lane_slots` and `lane_products`.
+For each batch the neighbours fill slots; short atoms are padded with a spare neighbour at twice the cutoff, where
+the envelope is exactly zero: no masks. The loops are in `lane_slots` and `lane_products`.
 Entry points: :func:`order`, :func:`evaluate`.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 from ase_mlipgen.ace.lane_layout import JIT, STRIDE
 from ase_mlipgen.ace.lane_products import products_and_derivatives
 from ase_mlipgen.ace.lane_slots import accumulate, adjoint
-from ase_mlipgen.ace.simd import raw, splat, store
+from ase_mlipgen.ace.simd import gather, raw, splat, store
 
 
 @nb.njit(cache=True, **JIT)
@@ -31,49 +31,45 @@ def order(centres, first_c):
 
 
 @nb.njit(**JIT)
-def _gather(members, mu, start, first_c, j_c, d_cc, mu_i, radial, work, X, slot_c, fill):
-    """Fill the slots from `start` with the neighbours of element mu; return the (even) end."""
-    width = slot_c.shape[1]
-    outer = radial.cutoff[mu] ** 2
-    inner = radial.r_in[mu] ** 2 if radial.pin[mu] > 0 else -1.0
-    end = start
-    for lane in range(width):
-        fill[lane] = start
-        if lane >= len(members):
-            continue
+def _fill_slots(members, mu, n_elements, start, first_c, j_c, mu_i, spare, slot_c, fill):
+    """Say which pairs with neighbours of element mu take the slots from `start`; return their end.
+
+    Short atoms are padded with the `spare` pair.
+    """
+    width, end = slot_c.shape[1], start
+    for lane in range(len(members)):
         slot = start
         for p in range(first_c[members[lane]], first_c[members[lane] + 1]):
-            x, y, z = d_cc[p, 0], d_cc[p, 1], d_cc[p, 2]
-            square = x * x + y * y + z * z
             slot_c[slot, lane] = p
-            work[(X + 3 * slot) * width + lane] = x
-            work[(X + 3 * slot + 1) * width + lane] = y
-            work[(X + 3 * slot + 2) * width + lane] = z
-            slot += (square < outer) & (square > inner) & (mu_i[j_c[p]] == mu)
+            slot += n_elements == 1 or mu_i[j_c[p]] == mu
         fill[lane] = slot
         end = max(end, slot)
-    end += (end - start) % 2
+    fill[len(members) :] = start
     for lane in range(width):
         for slot in range(fill[lane], end):
-            slot_c[slot, lane] = -1
-            work[(X + 3 * slot) * width + lane] = 2.0 * radial.cutoff[mu]
-            work[(X + 3 * slot + 1) * width + lane] = 0.0
-            work[(X + 3 * slot + 2) * width + lane] = 0.0
+            slot_c[slot, lane] = spare
     return end
 
 
 @nb.njit(**JIT)
+def _fetch(lanes, first, last, d_c, slots, work, X):
+    """Put the pair vectors of slots first:last into their rows."""
+    for slot in range(first, last):
+        for c in range(3):
+            store(work, X + 3 * slot + c, gather(lanes, d_c, 4, slots, slot, c))
+
+
+@nb.njit(**JIT)
 def _scatter(members, n_slots, slot_c, work, X, energies_k, gradient_cc):
-    """Write the results of a batch; its energies lie in row 0."""
+    """Write the results of a batch; its energies lie in row 0. The spare pair collects zeros."""
     width = slot_c.shape[1]
     for lane in range(len(members)):
         energies_k[members[lane]] += work[lane]
     for slot in range(n_slots):
         for lane in range(width):
             p = slot_c[slot, lane]
-            if p >= 0:
-                for c in range(3):
-                    gradient_cc[p, c] = work[(X + 3 * slot + c) * width + lane]
+            for c in range(3):
+                gradient_cc[p, c] = work[(X + 3 * slot + c) * width + lane]
 
 
 @nb.njit(cache=True, **JIT)
@@ -81,12 +77,15 @@ def evaluate(
     lanes, centres, first_c, j_c, d_cc, mu_i, blocks, products, linear, values, radial, angular,
     at, work, slot_c, energies_k, gradient_cc,
 ):  # fmt: skip
-    """Evaluate the centres in batches of one vector (see `lanes.evaluate`); rows of the virial stay at `at.W`."""
-    width, n_elements = slot_c.shape[1], len(blocks.start)
+    """Evaluate the centres in batches of one vector (see `lanes.evaluate`); rows of the virial stay at `at.W`.
+
+    The last row of d_cc is the spare pair, at a distance where every radial function is zero.
+    """
+    width, n_elements, spare = slot_c.shape[1], len(blocks.start), len(d_cc) - 1
     fill, ends = np.empty(width, np.int64), np.zeros(n_elements + 1, np.int64)
     flat, where, form = raw(work), raw(blocks), raw(products)
     pair_basis, harmonics = raw(radial), raw(angular)
-    c, x = raw(linear), raw(values)
+    c, x, d_c, slots = raw(linear), raw(values), raw(d_cc), raw(slot_c)
     for row in range(9):
         store(flat, at.W + row, splat(lanes, 0.0))
     for start in range(0, len(centres), width):
@@ -94,9 +93,10 @@ def evaluate(
         for row in range(STRIDE * products.n_A):
             store(flat, row, splat(lanes, 0.0))
         for mu in range(n_elements):
-            ends[mu + 1] = _gather(
-                members, mu, ends[mu], first_c, j_c, d_cc, mu_i, pair_basis, flat, at.X, slot_c, fill
+            ends[mu + 1] = _fill_slots(
+                members, mu, n_elements, ends[mu], first_c, j_c, mu_i, spare, slot_c, fill
             )
+            _fetch(lanes, ends[mu], ends[mu + 1], d_c, slots, flat, at.X)
             accumulate(lanes, ends[mu], ends[mu + 1], mu, where, pair_basis, harmonics, flat, at)
         store(flat, 0, products_and_derivatives(lanes, form, c, x, flat, at.n_Z))
         for mu in range(n_elements):

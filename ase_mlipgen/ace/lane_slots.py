@@ -20,10 +20,8 @@ def _power(lanes, base, exponent):
 
 
 @nb.njit(**INLINE)
-def _radial(lanes, r, mu, radial, work, R, dR):
-    """Store R_n and dR_n/dr of one slot (see radial.py)."""
-    one = splat(lanes, 1.0)
-    inverse = one / (one + r)
+def _radial(lanes, inverse, mu, radial, work, R, dR):
+    """Store R_n and dR_n/dr of one slot at 1 / (1 + r) (see radial.py)."""
     x = _power(lanes, splat(lanes, 1.0 + radial.r0[mu]) * inverse, radial.p[mu])
     dx = splat(lanes, -1.0 * radial.p[mu]) * x * inverse
     left = max0(x - splat(lanes, radial.x_cut[mu]))
@@ -64,8 +62,8 @@ def _harmonics(lanes, x, y, z, angular, work, Q, C, S, Y):
         for l in range(m, lmax + 1):
             k = l * (l + 1) // 2 + m
             if l > m:
-                factor = splat(lanes, a[k])
-                before, value = value, factor * (z * value - splat(lanes, b[k]) * before)
+                rest = splat(lanes, -a[k] * b[k]) * before
+                before, value = value, fma(splat(lanes, a[k]) * z, value, rest)
             store(work, Q + k, value)
             row = Y + l * l + max(2 * m - 1, 0)
             store(work, row, value * re)
@@ -81,13 +79,15 @@ def _fill_slot(lanes, slot, mu, radial, angular, work, at, Y):
     X = at.X + 3 * slot
     x, y, z = load(lanes, work, X), load(lanes, work, X + 1), load(lanes, work, X + 2)
     r = sqrt(fma(x, x, fma(y, y, z * z)))
-    inverse = splat(lanes, 1.0) / r
+    one = splat(lanes, 1.0)
+    both = one / (r * (one + r))
+    inverse = both * (one + r)
     x, y, z = x * inverse, y * inverse, z * inverse
     store(work, record + at.U, x)
     store(work, record + at.U + 1, y)
     store(work, record + at.U + 2, z)
     store(work, record + at.U + 3, inverse)
-    _radial(lanes, r, mu, radial, work, record, record + at.dR)
+    _radial(lanes, both * r, mu, radial, work, record, record + at.dR)
     _harmonics(lanes, x, y, z, angular, work, record + at.Q, record + at.C, record + at.S, Y)
 
 
@@ -136,9 +136,9 @@ def accumulate(lanes, first, last, mu, blocks, radial, angular, work, at):
         for k in range(min(4, last - slot)):
             _fill_slot(lanes, slot + k, mu, radial, angular, work, at, at.Y + k * y_stride)
         R0 = at.records + slot * at.stride
-        R1 = R0 + at.stride
+        R1 = R0 + at.stride if slot + 1 < last else empty
         R2 = R1 + at.stride if slot + 2 < last else empty
-        R3 = R2 + at.stride if slot + 2 < last else empty
+        R3 = R2 + at.stride if slot + 3 < last else empty
         for l in range(angular.lmax + 1):
             block, Y = mu * (angular.lmax + 1) + l, at.Y + l * l
             n_l, A = blocks.length[block], STRIDE * blocks.start[block]
@@ -149,53 +149,44 @@ def accumulate(lanes, first, last, mu, blocks, radial, angular, work, at):
 
 
 @nb.njit(**INLINE)
-def _contract_real(lanes, work, G, n_l, R0, dR0, R1, dR1):
-    """Return sum_n R_n G_n and sum_n R'_n G_n of two slots, for m = 0."""
-    h0 = k0 = h1 = k1 = splat(lanes, 0.0)
+def _contract_real(lanes, work, G, n_l, R, dR):
+    """Return sum_n R_n G_n and sum_n R'_n G_n of one slot, for m = 0."""
+    h = k = splat(lanes, 0.0)
     for n in range(n_l):
         g = load(lanes, work, G + STRIDE * n)
-        h0, k0 = fma(load(lanes, work, R0 + n), g, h0), fma(load(lanes, work, dR0 + n), g, k0)
-        h1, k1 = fma(load(lanes, work, R1 + n), g, h1), fma(load(lanes, work, dR1 + n), g, k1)
-    return h0, k0, h1, k1
+        h, k = fma(load(lanes, work, R + n), g, h), fma(load(lanes, work, dR + n), g, k)
+    return h, k
 
 
 @nb.njit(**INLINE)
-def _contract_complex(lanes, work, G, n_l, R0, dR0, R1, dR1):
+def _contract_complex(lanes, work, G, n_l, R, dR):
     """Return the sums of `_contract_real` for the real, then the imaginary parts, m > 0."""
-    h0 = k0 = h1 = k1 = p0 = q0 = p1 = q1 = splat(lanes, 0.0)
+    h = k = p = q = splat(lanes, 0.0)
     for n in range(n_l):
         g, f = load(lanes, work, G + STRIDE * n), load(lanes, work, G + STRIDE * n + 1)
-        r, dr = load(lanes, work, R0 + n), load(lanes, work, dR0 + n)
-        h0, p0, k0, q0 = fma(r, g, h0), fma(r, f, p0), fma(dr, g, k0), fma(dr, f, q0)
-        r, dr = load(lanes, work, R1 + n), load(lanes, work, dR1 + n)
-        h1, p1, k1, q1 = fma(r, g, h1), fma(r, f, p1), fma(dr, g, k1), fma(dr, f, q1)
-    return h0, k0, h1, k1, p0, q0, p1, q1
+        r, dr = load(lanes, work, R + n), load(lanes, work, dR + n)
+        h, p, k, q = fma(r, g, h), fma(r, f, p), fma(dr, g, k), fma(dr, f, q)
+    return h, k, p, q
 
 
 @nb.njit(**INLINE)
-def _sum_over_l(lanes, m, mu, blocks, angular, work, at, record0, record1):
-    """Return sum_l of (Q h, Q h', dQ/dz h) at one m, real and imaginary, for two slots."""
-    R1, dR0, dR1 = record1, record0 + at.dR, record1 + at.dR
-    Ua = Ub = Ta = Tb = Va = Vb = Uc = Ud = Tc = Td = Vc = Vd = splat(lanes, 0.0)
-    ha = ka = hb = kb = hc = kc = hd = kd = splat(lanes, 0.0)
+def _sum_over_l(lanes, m, mu, blocks, angular, work, at, record):
+    """Return sum_l of (Q h, Q h', dQ/dz h) at one m, real and imaginary, for one slot."""
+    Ua = Ub = Ta = Tb = Va = Vb = splat(lanes, 0.0)
+    ha = ka = hb = kb = splat(lanes, 0.0)
     for l in range(m, angular.lmax + 1):
         block, k = mu * (angular.lmax + 1) + l, l * (l + 1) // 2 + m
         n_l, G = blocks.length[block], STRIDE * blocks.start[block] + 2
         if m == 0:
-            ha, ka, hc, kc = _contract_real(lanes, work, G, n_l, record0, dR0, R1, dR1)
+            ha, ka = _contract_real(lanes, work, G, n_l, record, record + at.dR)
         else:
-            ha, ka, hc, kc, hb, kb, hd, kd = _contract_complex(
-                lanes, work, G + STRIDE * m * n_l, n_l, record0, dR0, R1, dR1
-            )
-        q0, q1 = load(lanes, work, record0 + at.Q + k), load(lanes, work, record1 + at.Q + k)
-        Ua, Ub, Ta, Tb = fma(q0, ha, Ua), fma(q0, hb, Ub), fma(q0, ka, Ta), fma(q0, kb, Tb)
-        Uc, Ud, Tc, Td = fma(q1, hc, Uc), fma(q1, hd, Ud), fma(q1, kc, Tc), fma(q1, kd, Td)
+            ha, ka, hb, kb = _contract_complex(lanes, work, G + STRIDE * m * n_l, n_l, record, record + at.dR)
+        q = load(lanes, work, record + at.Q + k)
+        Ua, Ub, Ta, Tb = fma(q, ha, Ua), fma(q, hb, Ub), fma(q, ka, Ta), fma(q, kb, Tb)
         if m < l:
-            c = splat(lanes, angular.c[k])
-            q0 = c * load(lanes, work, record0 + at.Q + k + 1)
-            q1 = c * load(lanes, work, record1 + at.Q + k + 1)
-            Va, Vb, Vc, Vd = fma(q0, ha, Va), fma(q0, hb, Vb), fma(q1, hc, Vc), fma(q1, hd, Vd)
-    return (Ua, Ub, Ta, Tb, Va, Vb), (Uc, Ud, Tc, Td, Vc, Vd)
+            q = splat(lanes, angular.c[k]) * load(lanes, work, record + at.Q + k + 1)
+            Va, Vb = fma(q, ha, Va), fma(q, hb, Vb)
+    return Ua, Ub, Ta, Tb, Va, Vb
 
 
 @nb.njit(**INLINE)
@@ -233,15 +224,12 @@ def _finish(lanes, gradient, work, at, record, X):
 
 @nb.njit(**JIT)
 def adjoint(lanes, first, last, mu, blocks, angular, work, at):
-    """Fill dE/d(pair vector) of the slots first:last of element mu, two at a time."""
+    """Fill dE/d(pair vector) of the slots first:last of element mu."""
     zero = splat(lanes, 0.0)
-    for slot in range(first, last, 2):
-        record0 = at.records + slot * at.stride
-        record1 = record0 + at.stride
-        g0, g1 = (zero, zero, zero, zero), (zero, zero, zero, zero)
+    for slot in range(first, last):
+        record = at.records + slot * at.stride
+        gradient = (zero, zero, zero, zero)
         for m in range(angular.lmax + 1):
-            sums0, sums1 = _sum_over_l(lanes, m, mu, blocks, angular, work, at, record0, record1)
-            g0 = _add_m(lanes, m, sums0, work, at, record0, g0)
-            g1 = _add_m(lanes, m, sums1, work, at, record1, g1)
-        _finish(lanes, g0, work, at, record0, at.X + 3 * slot)
-        _finish(lanes, g1, work, at, record1, at.X + 3 * slot + 3)
+            sums = _sum_over_l(lanes, m, mu, blocks, angular, work, at, record)
+            gradient = _add_m(lanes, m, sums, work, at, record, gradient)
+        _finish(lanes, gradient, work, at, record, at.X + 3 * slot)

@@ -68,20 +68,23 @@ def evaluate(
     gradient_cc: Floats,
     lanes: Lanes | None = None,
 ) -> Floats:
-    """Add the site energies (eV) of `centres`, write dE/d(pair vector) (eV/Å) of their pairs within the cutoff.
+    """Add the site energies (eV) of `centres`, and write dE/d(pair vector) (eV/Å) of their pairs.
+
+    Orders above 4 add to the gradients instead: start them from zero.
 
     Parameters
     ----------
     centres : (n,) ints
         Sites of the model's centre element.
     first_c, j_c, d_cc
-        Pairs of site k are first_c[k]:first_c[k + 1]; neighbouring atoms and vectors (Å).
+        Pairs of site k are first_c[k]:first_c[k + 1]; neighbouring atoms and vectors (Å), (n_pairs + 1, 4): the last
+        column is padding, the last row a spare pair out of reach (`spare_pair`).
     mu_i : (n_atoms,) ints
         Element index of every atom.
     model, radial, angular
         Tables of the centre element.
     energies_k, gradient_cc
-        Results, (n_sites,) and (n_pairs, 3).
+        Results, (n_sites,) and (n_pairs + 1, 4), laid out as d_cc.
     lanes : Lanes, optional
         By default what suits the processor.
 
@@ -93,16 +96,17 @@ def evaluate(
     if len(centres) == 0:
         return np.zeros((3, 3))
     if model.lane_plan is None:
+        vectors = np.ascontiguousarray(d_cc[:, :3])
+        gradient = np.zeros_like(vectors)
         kernels.evaluate(
-            centres, first_c, j_c, d_cc, mu_i, model.plan, radial, angular, model.weights, energies_k, gradient_cc
+            centres, first_c, j_c, vectors, mu_i, model.plan, radial, angular, model.weights, energies_k, gradient
         )  # fmt: skip
-        own = np.repeat(np.isin(np.arange(len(energies_k)), centres), np.diff(first_c))
-        last = len(own)
-        return np.asarray(d_cc[:last][own].T @ gradient_cc[:last][own])
+        gradient_cc[:, :3] += gradient
+        return np.asarray(vectors.T @ gradient)
     lanes = lanes or host_lanes()
     blocks, products = model.lane_plan.blocks, model.lane_plan.products
     widest = int(np.max(first_c[centres + 1] - first_c[centres]))
-    n_slots = len(blocks.start) * (widest + 2)
+    n_slots = len(blocks.start) * widest
     layout = lay_out(n_slots, radial.recurrence.shape[1], angular.lmax, products.n_A + products.n_stored)
     work = aligned(layout.size * lanes.width)
     lane_kernels.evaluate(
@@ -112,6 +116,26 @@ def evaluate(
     )  # fmt: skip
     rows = work[layout.W * lanes.width : (layout.W + 9) * lanes.width]
     return rows.reshape(3, 3, lanes.width).sum(axis=2)
+
+
+def spare_pair(cutoff: float) -> Floats:
+    """Return the row that pads short atoms: a pair where all functions of models with this cutoff are zero."""
+    return np.array([2.0 * cutoff, 0.0, 0.0, 0.0])
+
+
+def padded(vectors: Floats) -> Floats:
+    """Return (n, 3) vectors as (n, 4) rows for the kernels."""
+    found = rows(len(vectors))
+    found[:, :3] = vectors
+    found[:, 3] = 0.0
+    return found
+
+
+def rows(n: int) -> Floats:
+    """Return an array of n rows of four numbers, which do not straddle cache lines; not initialised."""
+    space = np.empty(4 * n + CACHE_LINE // 8)
+    skip = (-space.ctypes.data % CACHE_LINE) // 8
+    return space[skip : skip + 4 * n].reshape(n, 4)
 
 
 def aligned(size: int) -> Floats:

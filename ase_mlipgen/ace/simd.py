@@ -46,9 +46,9 @@ class Lanes:
 
 @functools.cache
 def host_lanes() -> Lanes:
-    """Return the width that suits the processor for which Numba compiles: one register of AVX-512 or AVX2."""
+    """Return the width that suits the processor for which Numba compiles: two registers of AVX-512 or AVX2."""
     features = cpu_target.target_context.codegen().magic_tuple()[2]
-    return Lanes(8 if "+avx512f" in features else 4)
+    return Lanes(16 if "+avx512f" in features else 8)
 
 
 class LanesType(types.Type):
@@ -190,6 +190,36 @@ def max0(context: Any, a: Any) -> Any:
         return builder.select(builder.fcmp_ordered(">", args[0], zero), args[0], zero)
 
     return a(a), generate
+
+
+@intrinsic
+def square3(context: Any, a: Any) -> Any:
+    """Return the sum of the squares of the first three lanes, in their order."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        squares = builder.fmul(args[0], args[0])
+        x, y, z = (builder.extract_element(squares, ir.Constant(ir.IntType(32), k)) for k in range(3))
+        return builder.fadd(builder.fadd(x, y), z)
+
+    return types.float64(a), generate
+
+
+@intrinsic
+def gather(context: Any, lanes: Any, pointer: Any, stride: Any, indices: Any, row: Any, column: Any) -> Any:
+    """Return the numbers at index * stride + column, one a lane; `indices` points to rows of W integers."""
+    vector = Vector(lanes.width)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _, base, step, table, row, column = args
+        found = ir.Constant(context.get_value_type(vector), ir.Undefined)
+        first = builder.mul(row, ir.Constant(row.type, lanes.width))
+        for lane in range(lanes.width):
+            index = builder.load(builder.gep(table, [builder.add(first, ir.Constant(row.type, lane))]))
+            number = builder.load(builder.gep(base, [builder.add(builder.mul(index, step), column)]))
+            found = builder.insert_element(found, number, ir.Constant(ir.IntType(32), lane))
+        return found
+
+    return vector(lanes, pointer, types.int64, indices, types.int64, types.int64), generate
 
 
 def _define(symbol: Callable[[Any, Any], Any], instruction: str) -> None:

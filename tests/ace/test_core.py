@@ -44,7 +44,7 @@ def test_slope_against_finite_differences():
     np.testing.assert_allclose(core.evaluate(r)[1], numerical, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("width", [4, 8])
+@pytest.mark.parametrize("width", [4, 16])
 def test_near_pairs_side_by_side_against_one_by_one(width):
     """Two elements, three cores, distances on both sides of the hand-over and of the cutoff; against `PairCore`."""
     light, mixed, heavy = (

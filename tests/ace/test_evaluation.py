@@ -31,13 +31,14 @@ class Setup:
     def expected(self):
         """Sum the pair gradients of all atoms, evaluated at once from a list of vectors."""
         d_pc, i_p = self.pairs.vectors(), self.pairs.centres()
-        energies, g_pc, mu_i = np.zeros(len(self.atoms)), np.zeros_like(d_pc), self.structure.mu_i
+        energies, g_pc, mu_i = np.zeros(len(self.atoms)), np.zeros((len(d_pc) + 1, 4)), self.structure.mu_i
+        rows = np.vstack([lanes.padded(d_pc), lanes.spare_pair(4.0)])
         for a, model in enumerate(self.potential.models):
             lanes.evaluate(
-                np.flatnonzero(mu_i == a), self.pairs.first_i, self.pairs.j_p, d_pc, mu_i, model,
+                np.flatnonzero(mu_i == a), self.pairs.first_i, self.pairs.j_p, rows, mu_i, model,
                 self.potential.radial[a], self.potential.angular, energies, g_pc,
             )  # fmt: skip
-        forces = np.zeros((len(self.atoms), 3))
+        g_pc, forces = g_pc[:-1, :3], np.zeros((len(self.atoms), 3))
         np.add.at(forces, i_p, g_pc)
         np.subtract.at(forces, self.pairs.j_p, g_pc)
         W = d_pc.T @ g_pc
