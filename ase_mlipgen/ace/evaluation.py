@@ -131,7 +131,7 @@ def _block(start: int, structure: Structure, potential: Potential) -> _Block:
         width = host_lanes().width
         add_core(
             host_lanes(), start, first_c, j_c, d_cc, mu_i, len(potential.radial), potential.cores,
-            np.empty((3, width), np.int64), lanes.aligned(3 * width).reshape(3, width),
+            np.empty((2, n_pairs), np.int64), lanes.aligned(3 * width).reshape(3, width),
             energies_k, gradient_cc, virial_ab,
         )  # fmt: skip
     return _Block(start, first_c, j_c, gradient_cc, energies_k, virial_ab, smallest)

@@ -101,65 +101,47 @@ def _exponential(r, r_i, A, B, e0):
     return e0 + tail, -tail * (A / r_i + 1.0 / r)
 
 
+@nb.njit(**JIT)
+def _collect_near(kind, start, n_elements, cutoff, first_c, j_c, d_cc, mu_i, near):
+    """Write which pairs of a kind are within its core, and their atoms, to the rows of `near`; return how many."""
+    n = 0
+    for k in range(first_c.shape[0] - 1):
+        if mu_i[start + k] != kind // n_elements:
+            continue
+        for p in range(first_c[k], first_c[k + 1]):
+            near[0, n], near[1, n] = p, k
+            square = d_cc[p, 0] ** 2 + d_cc[p, 1] ** 2 + d_cc[p, 2] ** 2
+            n += (square < cutoff * cutoff) & (mu_i[j_c[p]] == kind % n_elements)
+    return n
+
+
 @nb.njit(cache=True, **JIT)
-def add_core(
-    lanes, start, first_c, j_c, d_cc, mu_i, n_elements, cores, near, buffer, energies_k, gradient_cc, W_ab
-):
+def add_core(lanes, start, first_c, j_c, d_cc, mu_i, n_elements, cores, near, buffer, energies_k, gradient_cc, W_ab):
     """Add the core's site energies (half of each pair), pair gradients and virial of the atoms start, start + 1, ...
 
-    near : (3, width) ints of scratch: pair, atom and kind of each lane;  buffer : (2, width) floats, on a cache line.
+    near : (2, n_pairs) ints of scratch;  buffer : (3, width) floats of scratch, on a cache line.
     """
     cutoff, r_i, r0, x_cut, A, B, e0, powers, rows, coefficients = cores
-    width, n = near.shape[1], coefficients.shape[1]
+    width, n = buffer.shape[1], coefficients.shape[1]
     flat, table, weights = raw(buffer), raw(rows), raw(coefficients)
     for kind in range(cutoff.shape[0]):
-        square_reach = cutoff[kind] ** 2
-        filled = 0
-        for k in range(first_c.shape[0] - 1):
-            if mu_i[start + k] != kind // n_elements:
-                continue
-            last = first_c[k + 1]
-            for p in range(first_c[k], last):
-                square = d_cc[p, 0] ** 2 + d_cc[p, 1] ** 2 + d_cc[p, 2] ** 2
-                near[0, filled], near[1, filled] = p, k
-                buffer[0, filled] = square
-                filled += (square < square_reach) & (mu_i[j_c[p]] == kind % n_elements)
-                if filled == width:
-                    _add_batch(
-                        lanes, kind, filled, near, buffer, flat, n, r_i[kind], r0[kind], x_cut[kind], A[kind],
-                        B[kind], e0[kind], powers[kind], table, weights, d_cc, energies_k, gradient_cc, W_ab,
-                    )  # fmt: skip
-                    filled = 0
-        if filled > 0:
-            _add_batch(
-                lanes, kind, filled, near, buffer, flat, n, r_i[kind], r0[kind], x_cut[kind], A[kind],
-                B[kind], e0[kind], powers[kind], table, weights, d_cc, energies_k, gradient_cc, W_ab,
-            )  # fmt: skip
-
-
-@nb.njit(**JIT)
-def _add_batch(
-    lanes, kind, filled, near, buffer, flat, n, r_i, r0, x_cut, A, B, e0, power, table, weights,
-    d_cc, energies_k, gradient_cc, W_ab,
-):  # fmt: skip
-    """Evaluate up to one vector of near pairs, whose squared distances are in row 0 of the buffer."""
-    width = near.shape[1]
-    for lane in range(width):
-        buffer[0, lane] = np.sqrt(buffer[0, lane]) if lane < filled else 1.0
-    shortest = np.inf
-    for lane in range(filled):
-        shortest = min(shortest, buffer[0, lane])
-        buffer[2, lane] = buffer[0, lane]
-    _polynomial(lanes, kind, n, r0, x_cut, power, table, weights, flat)
-    for lane in range(filled):
-        p, r = near[0, lane], buffer[2, lane]
-        value, slope = buffer[0, lane], buffer[1, lane]
-        if shortest < r_i and r < r_i:
-            value, slope = _exponential(r, r_i, A, B, e0)
-        energies_k[near[1, lane]] += 0.5 * value
-        slope *= 0.5 / r
-        for a in range(3):
-            g = slope * d_cc[p, a]
-            gradient_cc[p, a] += g
-            for b in range(3):
-                W_ab[b, a] += d_cc[p, b] * g
+        n_near = _collect_near(kind, start, n_elements, cutoff[kind], first_c, j_c, d_cc, mu_i, near)
+        for first in range(0, n_near, width):
+            filled = min(width, n_near - first)
+            for lane in range(width):
+                p = near[0, first + min(lane, filled - 1)]
+                buffer[0, lane] = np.sqrt(d_cc[p, 0] ** 2 + d_cc[p, 1] ** 2 + d_cc[p, 2] ** 2)
+                buffer[2, lane] = buffer[0, lane]
+            _polynomial(lanes, kind, n, r0[kind], x_cut[kind], powers[kind], table, weights, flat)
+            for lane in range(filled):
+                p, r = near[0, first + lane], buffer[2, lane]
+                value, slope = buffer[0, lane], buffer[1, lane]
+                if r < r_i[kind]:
+                    value, slope = _exponential(r, r_i[kind], A[kind], B[kind], e0[kind])
+                energies_k[near[1, first + lane]] += 0.5 * value
+                slope *= 0.5 / r
+                for a in range(3):
+                    g = slope * d_cc[p, a]
+                    gradient_cc[p, a] += g
+                    for b in range(3):
+                        W_ab[b, a] += d_cc[p, b] * g

@@ -17,8 +17,11 @@ from ase_mlipgen.ace.simd import gather, raw, splat, store
 @nb.njit(cache=True, **JIT)
 def order(centres, first_c):
     """Return the centres by falling number of pairs, so that batches are even."""
-    n_i = first_c[centres + 1] - first_c[centres]
-    place = np.zeros(n_i.max() + 2, np.int64)
+    n_i, most = np.empty(len(centres), np.int64), 0
+    for k in range(len(centres)):
+        n_i[k] = first_c[centres[k] + 1] - first_c[centres[k]]
+        most = max(most, n_i[k])
+    place = np.zeros(most + 2, np.int64)
     for k in range(len(n_i)):
         place[n_i[k]] += 1
     for n in range(len(place) - 2, -1, -1):
@@ -44,9 +47,8 @@ def _fill_slots(members, mu, n_elements, start, first_c, j_c, mu_i, spare, slot_
             slot += n_elements == 1 or mu_i[j_c[p]] == mu
         fill[lane] = slot
         end = max(end, slot)
-    fill[len(members) :] = start
     for lane in range(width):
-        for slot in range(fill[lane], end):
+        for slot in range(fill[lane] if lane < len(members) else start, end):
             slot_c[slot, lane] = spare
     return end
 
