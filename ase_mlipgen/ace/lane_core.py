@@ -116,7 +116,9 @@ def _collect_near(kind, start, n_elements, cutoff, first_c, j_c, d_cc, mu_i, nea
 
 
 @nb.njit(cache=True, **JIT)
-def add_core(lanes, start, first_c, j_c, d_cc, mu_i, n_elements, cores, near, buffer, energies_k, gradient_cc, W_ab):
+def add_core(
+    lanes, start, first_c, j_c, d_cc, mu_i, n_elements, cores, near, buffer, energies_k, gradient_cc, W_ab
+):
     """Add the core's site energies (half of each pair), pair gradients and virial of the atoms start, start + 1, ...
 
     near : (2, n_pairs) ints of scratch;  buffer : (3, width) floats of scratch, on a cache line.
