@@ -77,8 +77,8 @@ def test_broken_basis_is_found(basis):
     cell = cell_of(basis, np.ones(5))
 
     class Short(PowerBasis):
-        def design(self, atoms):
-            return basis.design(atoms)
+        def design(self, atoms, virial=True, part=None):
+            return basis.design(atoms, virial, part)
 
     with pytest.raises(ValueError, match=r"the basis gave energy rows \(1, 5\); expected \(1, 6\)"):
         rows(Short(6), cell, Weights(), E0)
