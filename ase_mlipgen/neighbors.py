@@ -10,13 +10,12 @@ and which periodic image of it; the few distinct image vectors stand in a table.
 
 from typing import Any, NamedTuple
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 from matscipy.neighbours import neighbour_list
 
-JIT = {"cache": True, "nogil": True, "error_model": "numpy"}
+from ase_mlipgen.jit import kernel
 
 # Three unit vectors that span less than this volume count as dependent.
 DEGENERATE = 1e-8
@@ -247,7 +246,7 @@ def _search_cell(
     return (low - 1.0) @ axes, full
 
 
-@nb.njit(**JIT)
+@kernel
 def _largest_move(a_ic, b_ic):  # type: ignore[no-untyped-def]
     """Return the largest distance between two sets of positions; NaN if there is one."""
     largest = 0.0
@@ -262,7 +261,7 @@ def _largest_move(a_ic, b_ic):  # type: ignore[no-untyped-def]
     return np.sqrt(largest)
 
 
-@nb.njit(**JIT)
+@kernel
 def _shift_vectors(S_pc, cell):  # type: ignore[no-untyped-def]
     """S @ cell, row by row: BLAS may round differently with the number of rows."""
     shift_pc = np.empty((S_pc.shape[0], 3))
@@ -272,7 +271,7 @@ def _shift_vectors(S_pc, cell):  # type: ignore[no-untyped-def]
     return shift_pc
 
 
-@nb.njit(**JIT)
+@kernel
 def _box_numbers(S_pc, low, extent):  # type: ignore[no-untyped-def]
     """Return the place of each shift in a box, in lexicographic order."""
     s_p = np.empty(S_pc.shape[0], np.int32)
@@ -282,7 +281,7 @@ def _box_numbers(S_pc, low, extent):  # type: ignore[no-untyped-def]
     return s_p
 
 
-@nb.njit(**JIT)
+@kernel
 def _pair_vectors(positions, first_i, j_p, s_p, shifts):  # type: ignore[no-untyped-def]
     d_pc = np.empty((j_p.shape[0], 3))
     for i in range(positions.shape[0]):
@@ -292,7 +291,7 @@ def _pair_vectors(positions, first_i, j_p, s_p, shifts):  # type: ignore[no-unty
     return d_pc
 
 
-@nb.njit(**JIT)
+@kernel
 def _coincident(positions, first_i, j_p, s_p, shifts):  # type: ignore[no-untyped-def]
     """Return a pair of zero length, or -1."""
     for i in range(positions.shape[0]):
@@ -305,7 +304,7 @@ def _coincident(positions, first_i, j_p, s_p, shifts):  # type: ignore[no-untype
     return -1
 
 
-@nb.njit(**JIT)
+@kernel
 def _sort(first_i, j_p, s_p):  # type: ignore[no-untyped-def]
     """Sort the pairs of each atom by (j, image) in place; insertion sort, for there are tens of them."""
     for i in range(first_i.shape[0] - 1):
@@ -318,7 +317,7 @@ def _sort(first_i, j_p, s_p):  # type: ignore[no-untyped-def]
             j_p[q + 1], s_p[q + 1] = j, s
 
 
-@nb.njit(**JIT)
+@kernel
 def sum_gradients(positions, first_i, j_p, s_p, shifts, gradient_pc):  # type: ignore[no-untyped-def]
     """Sum derivatives of an energy by the pair vectors.
 

@@ -4,14 +4,13 @@
 their gradients to the forces. Entry points: these two.
 """
 
-import numba as nb
 import numpy as np
 
-from ase_mlipgen.ace.lane_layout import JIT
 from ase_mlipgen.ace.simd import load, raw, square3, store
+from ase_mlipgen.jit import kernel
 
 
-@nb.njit(cache=True, **JIT)
+@kernel
 def collect(quad, start, stop, reach, positions, first_i, j_p, s_p, shifts, first_c, j_c, d_cc):
     """Write the pairs of the atoms start:stop that are shorter than `reach`; return the smallest square of a length.
 
@@ -36,7 +35,7 @@ def collect(quad, start, stop, reach, positions, first_i, j_p, s_p, shifts, firs
     return smallest
 
 
-@nb.njit(cache=True, **JIT)
+@kernel
 def spread(start, first_c, j_c, gradient_cc, forces_ic):
     """Add dE/d(pair vector) of the pairs of atoms start, start + 1, ... to the forces on both ends."""
     for k in range(first_c.shape[0] - 1):

@@ -6,14 +6,13 @@ Entry points: :func:`core_tables`, :func:`add_core`.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
 from ase_mlipgen.ace.core import ENVELOPE_POWER, PairCore
-from ase_mlipgen.ace.lane_layout import INLINE, JIT
 from ase_mlipgen.ace.radial import transform
 from ase_mlipgen.ace.simd import fma, load, max0, raw, splat, store
+from ase_mlipgen.jit import helper, inlined, kernel
 
 Floats = npt.NDArray[np.float64]
 
@@ -61,7 +60,7 @@ def core_tables(cores: Sequence[PairCore]) -> CoreTables:
     )
 
 
-@nb.njit(**INLINE)
+@inlined
 def _power(lanes, base, exponent):
     result = splat(lanes, 1.0)
     for _ in range(exponent):
@@ -69,7 +68,7 @@ def _power(lanes, base, exponent):
     return result
 
 
-@nb.njit(**JIT)
+@helper
 def _polynomial(lanes, kind, n, r0, x_cut, p, rows, coefficients, buffer):
     """Replace the distances in row 0 by V in row 0 and dV/dr in row 1."""
     one = splat(lanes, 1.0)
@@ -94,14 +93,14 @@ def _polynomial(lanes, kind, n, r0, x_cut, p, rows, coefficients, buffer):
     store(buffer, 1, slope * splat(lanes, -1.0 * p) * x * inverse)
 
 
-@nb.njit(**JIT)
+@helper
 def _exponential(r, r_i, A, B, e0):
     """Return V and dV/dr below r_i."""
     tail = B * np.exp(-A * (r / r_i - 1.0)) * r_i / r
     return e0 + tail, -tail * (A / r_i + 1.0 / r)
 
 
-@nb.njit(**JIT)
+@helper
 def _collect_near(kind, start, n_elements, cutoff, first_c, j_c, d_cc, mu_i, near):
     """Write which pairs of a kind are within its core, and their atoms, to the rows of `near`; return how many."""
     n = 0
@@ -115,7 +114,7 @@ def _collect_near(kind, start, n_elements, cutoff, first_c, j_c, d_cc, mu_i, nea
     return n
 
 
-@nb.njit(cache=True, **JIT)
+@kernel
 def add_core(
     lanes, start, first_c, j_c, d_cc, mu_i, n_elements, cores, near, buffer, energies_k, gradient_cc, W_ab
 ):

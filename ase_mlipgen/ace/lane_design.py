@@ -8,16 +8,15 @@ Entry points: :func:`accumulate`, :func:`deliver`.
 
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
 from ase_mlipgen.ace.lane_design_jacobian import Span, densities, jacobian, jacobian_tangent, moments
 from ase_mlipgen.ace.lane_design_products import contract, gradients, multiply, multiply_tangent
 from ase_mlipgen.ace.lane_design_slots import SlotLayout, fill_slot
-from ase_mlipgen.ace.lane_layout import JIT
 from ase_mlipgen.ace.lane_moves import shift, store_transposed
 from ase_mlipgen.ace.simd import load, raw, splat, store
+from ase_mlipgen.jit import helper, kernel
 
 
 class Layout(NamedTuple):
@@ -65,7 +64,7 @@ class Room(NamedTuple):
     neighbour_s: npt.NDArray[np.int64]
 
 
-@nb.njit(**JIT)
+@helper
 def _gather(width, i, mu, base, lists, radial, work, at, neighbour_s):
     """Fill the slots from record `base` with the neighbours of atom i of element mu; return how many."""
     outer = radial.cutoff[mu] ** 2
@@ -92,7 +91,7 @@ def _gather(width, i, mu, base, lists, radial, work, at, neighbour_s):
     return n
 
 
-@nb.njit(**JIT)
+@helper
 def _special_columns(width, i, column, lists, to, where):
     """Say to which rows the columns after the neighbours' go: the centre's, the virial's, the energy's, nothing's."""
     mine = lists.row_i[i] != to.trash
@@ -111,7 +110,7 @@ def _special_columns(width, i, column, lists, to, where):
     return column // width
 
 
-@nb.njit(**JIT)
+@helper
 def _place(
     lanes, width, b, i, lists, tangent, rows, radial, angular, to, work, columns, ends, slots, neighbour_s
 ):
@@ -134,7 +133,7 @@ def _place(
     return _special_columns(width, i, ends[n_elements], lists, to, columns)
 
 
-@nb.njit(**JIT)
+@helper
 def _build(lanes, width, b, tangent, rows, angular, to, work, ends, slots, J):
     """Build J of the batch's b-th atom, or its tangent. The last column is A itself."""
     n_elements, at = len(slots), to.slot
@@ -157,7 +156,7 @@ def _build(lanes, width, b, tangent, rows, angular, to, work, ends, slots, J):
         J[row * to.stride * width + last] = work[(A + rows.component[row]) * width + b]
 
 
-@nb.njit(cache=True, **JIT)
+@kernel
 def accumulate(
     lanes, width, centres, lists, tangent, rows, tree, sums, terms, radial, angular, to, room, result
 ):
@@ -197,7 +196,7 @@ def accumulate(
             )  # fmt: skip
 
 
-@nb.njit(cache=True, **JIT)
+@kernel
 def deliver(lanes, width, terms, result, to, scale, where, columns):
     """Write the result times `scale`, a factor a row, to columns[function, row]; the energy also over the order.
 

@@ -8,11 +8,9 @@ rest by the product rule. Entry points: :func:`densities`, :func:`jacobian`, :fu
 
 from typing import NamedTuple
 
-import numba as nb
-
-from ase_mlipgen.ace.lane_layout import INLINE, JIT
 from ase_mlipgen.ace.lane_moves import shift, total
 from ase_mlipgen.ace.simd import fma, load, splat, store
+from ase_mlipgen.jit import helper, inlined
 
 
 class Span(NamedTuple):
@@ -26,7 +24,7 @@ class Span(NamedTuple):
     n: int
 
 
-@nb.njit(**INLINE)
+@inlined
 def _powers(lanes, m, part, work, record, at):
     """Return (e0, e1, f1, e2, f2), the real (part 0) or imaginary part of p_m, m p_{m-1}, i m p_{m-1}, and so on.
 
@@ -46,7 +44,7 @@ def _powers(lanes, m, part, work, record, at):
     return s0, s1, c1, s2, c2
 
 
-@nb.njit(**INLINE)
+@inlined
 def _legendre(lanes, l, m, angular, work, record, at):
     """Return Q_lm and its first two derivatives by z."""
     zero, k = splat(lanes, 0.0), l * (l + 1) // 2 + m
@@ -58,32 +56,32 @@ def _legendre(lanes, l, m, angular, work, record, at):
     return q, dq, ddq
 
 
-@nb.njit(**INLINE)
+@inlined
 def _triple(lanes, work, row):
     return load(lanes, work, row), load(lanes, work, row + 1), load(lanes, work, row + 2)
 
 
-@nb.njit(**INLINE)
+@inlined
 def _dot(a, b):
     return fma(a[0], b[0], fma(a[1], b[1], a[2] * b[2]))
 
 
-@nb.njit(**INLINE)
+@inlined
 def _times(s, a):
     return s * a[0], s * a[1], s * a[2]
 
 
-@nb.njit(**INLINE)
+@inlined
 def _plus(a, b):
     return a[0] + b[0], a[1] + b[1], a[2] + b[2]
 
 
-@nb.njit(**INLINE)
+@inlined
 def _minus(a, b):
     return a[0] - b[0], a[1] - b[1], a[2] - b[2]
 
 
-@nb.njit(**INLINE)
+@inlined
 def _gradient(lanes, l, m, part, angular, work, record, at):
     """Return Y and, for dA = R T + dR/dr B: T = (p - u (u . p)) / r with p = dY/du, and B = Y u."""
     e0, e1, f1, _, _ = _powers(lanes, m, part, work, record, at)
@@ -94,7 +92,7 @@ def _gradient(lanes, l, m, part, angular, work, record, at):
     return value, _times(inverse, _minus(p, _times(_dot(u, p), u))), _times(value, u)
 
 
-@nb.njit(**INLINE)
+@inlined
 def _gradient_tangent(lanes, l, m, part, angular, work, record, at):
     """Return dY and (A, B, C): the tangent of dA is R A + dR/dr B + d2R/dr2 C."""
     e0, e1, f1, e2, f2 = _powers(lanes, m, part, work, record, at)
@@ -114,7 +112,7 @@ def _gradient_tangent(lanes, l, m, part, angular, work, record, at):
     return value, rate, A, B, _times(speed * value, u)
 
 
-@nb.njit(**JIT)
+@helper
 def densities(lanes, width, span, rows, angular, work, at, tangent, out, lane):
     """Write A, or its tangent, of the blocks of one element to lane `lane` of the components `out`."""
     for q in range(span.first, span.last):
@@ -136,7 +134,7 @@ def densities(lanes, width, span, rows, angular, work, at, tangent, out, lane):
                 out[rows.component[rows.row[q] + part * length + n] * width + lane] = total(sum_t)
 
 
-@nb.njit(**INLINE)
+@inlined
 def _store_rows(lanes, row, length, n_axes, n_columns, work, R, dR, A, B, J, stride):
     """Store R A + dR B in the x, y and z parts of rows row:row + length."""
     J_y, J_z = shift(J, n_columns), shift(J, 2 * n_columns)
@@ -148,7 +146,7 @@ def _store_rows(lanes, row, length, n_axes, n_columns, work, R, dR, A, B, J, str
             store(J_z, place, fma(f, A[2], df * B[2]))
 
 
-@nb.njit(**JIT)
+@helper
 def jacobian(lanes, width, span, n_axes, rows, angular, work, at, J, stride):
     """Fill dA_v/d(pair vector) of the blocks of one element. Rows of J are `stride` vectors long.
 
@@ -165,7 +163,7 @@ def jacobian(lanes, width, span, n_axes, rows, angular, work, at, J, stride):
                 _store_rows(lanes, row, length, n_axes, span.n, work, R, dR, A, B, own, stride)
 
 
-@nb.njit(**JIT)
+@helper
 def jacobian_tangent(lanes, width, span, rows, angular, work, at, J, stride):
     """Do as `jacobian` for the tangent, three axes."""
     J_y, J_z = shift(J, span.n), shift(J, 2 * span.n)
@@ -184,7 +182,7 @@ def jacobian_tangent(lanes, width, span, rows, angular, work, at, J, stride):
                     store(shift(J_z, start), place, fma(f, A[2], fma(df, B[2], ddf * C[2])))
 
 
-@nb.njit(**INLINE)
+@inlined
 def _moment(lanes, width, weight, span, axis, work, at, J, place):
     """Return the sum over the neighbours of a weight times one part of a row."""
     sum_t = splat(lanes, 0.0)
@@ -194,7 +192,7 @@ def _moment(lanes, width, weight, span, axis, work, at, J, place):
     return total(sum_t)
 
 
-@nb.njit(**JIT)
+@helper
 def moments(lanes, width, span, n_axes, virial, rows, work, at, J, stride, special):
     """Write minus the sums of the parts of each row to its element `special` and after: the centre's own derivative.
 

@@ -5,16 +5,14 @@ columns of J (neighbours' coordinates) for W functions after another, and is add
 W functions contiguous. Entry points: :func:`multiply`, :func:`multiply_tangent`, :func:`gradients`, :func:`contract`.
 """
 
-import numba as nb
-
-from ase_mlipgen.ace.lane_layout import INLINE, JIT
 from ase_mlipgen.ace.lane_moves import add_transposed, shift, store_transposed
 from ase_mlipgen.ace.simd import fma, load, splat, store
+from ase_mlipgen.jit import helper, inlined
 
 WIDEST = 4  # vectors of a tile of columns: with the rows of J it still fits the first cache
 
 
-@nb.njit(**JIT)
+@helper
 def multiply(lanes, tree, work, P):
     """Fill the products of the tree, complex, after its first nodes."""
     for k in range(tree.n_nodes - 1 - tree.n_A):
@@ -25,7 +23,7 @@ def multiply(lanes, tree, work, P):
         store(work, node + 1, fma(a, d, b * c))
 
 
-@nb.njit(**JIT)
+@helper
 def multiply_tangent(lanes, tree, work, P, T):
     """Fill the tangents T of the products P."""
     for k in range(tree.n_nodes - 1 - tree.n_A):
@@ -43,7 +41,7 @@ def multiply_tangent(lanes, tree, work, P, T):
         store(work, T + node + 1, fma(ta, d, a * td) + fma(tb, c, b * tc))
 
 
-@nb.njit(**JIT)
+@helper
 def gradients(lanes, width, sums, work, P, scratch, G):
     """Fill the g's of W atoms from the components at P, atom by atom."""
     one = splat(lanes, 1.0)
@@ -56,7 +54,7 @@ def gradients(lanes, width, sums, work, P, scratch, G):
         store_transposed(lanes, work, scratch, 1, one, G, sums.member, start)
 
 
-@nb.njit(**INLINE)
+@inlined
 def _four(lanes, first, last, terms, G, J, stride, work, out):
     a0 = a1 = a2 = a3 = splat(lanes, 0.0)
     for e in range(first, last):
@@ -69,7 +67,7 @@ def _four(lanes, first, last, terms, G, J, stride, work, out):
     store(work, out + 3, a3)
 
 
-@nb.njit(**INLINE)
+@inlined
 def _two(lanes, first, last, terms, G, J, stride, work, out):
     a0 = a1 = splat(lanes, 0.0)
     for e in range(first, last):
@@ -79,7 +77,7 @@ def _two(lanes, first, last, terms, G, J, stride, work, out):
     store(work, out + 1, a1)
 
 
-@nb.njit(**INLINE)
+@inlined
 def _one(lanes, first, last, terms, G, J, stride, work, out):
     a0 = splat(lanes, 0.0)
     for e in range(first, last):
@@ -87,7 +85,7 @@ def _one(lanes, first, last, terms, G, J, stride, work, out):
     store(work, out, a0)
 
 
-@nb.njit(**INLINE)
+@inlined
 def _range_of_elements(n_elements, ends, low, high):
     """Return which elements' columns, [ends[mu], ends[mu + 1]), meet [low, high); all for the ones after."""
     first, last = 0, n_elements
@@ -99,7 +97,7 @@ def _range_of_elements(n_elements, ends, low, high):
     return first, last
 
 
-@nb.njit(**JIT)
+@helper
 def contract(
     lanes, width, n_groups, n_elements, ends, n_vectors, terms, G, J, stride, work, scratch, rows, where, n_rows
 ):  # fmt: skip

@@ -7,10 +7,8 @@ neighbour at twice the cutoff, where R is exactly zero. Entry points: :func:`lay
 
 from typing import NamedTuple
 
-import numba as nb
-
-from ase_mlipgen.ace.lane_layout import INLINE, JIT
 from ase_mlipgen.ace.simd import fma, load, max0, splat, sqrt, store
+from ase_mlipgen.jit import helper, inlined
 
 
 class SlotLayout(NamedTuple):
@@ -43,7 +41,7 @@ def lay_out_slot(n_max: int, lmax: int) -> SlotLayout:
     return SlotLayout(0, 3, 6, 10, R, R + n_max, R + 2 * n_max, Q, C, S, S + lmax + 1)
 
 
-@nb.njit(**INLINE)
+@inlined
 def _power(lanes, base, exponent):
     result = splat(lanes, 1.0)
     for _ in range(exponent):
@@ -51,7 +49,7 @@ def _power(lanes, base, exponent):
     return result
 
 
-@nb.njit(**INLINE)
+@inlined
 def _derivative(lanes, base, exponent, n):
     """Return the n-th derivative of base^exponent."""
     if exponent < n:
@@ -62,7 +60,7 @@ def _derivative(lanes, base, exponent, n):
     return splat(lanes, factor) * _power(lanes, base, exponent - n)
 
 
-@nb.njit(**INLINE)
+@inlined
 def _radial(lanes, r, mu, radial, work, R, dR, ddR):
     """Store R_n and its first two derivatives by r (see radial.py)."""
     one, zero, two = splat(lanes, 1.0), splat(lanes, 0.0), splat(lanes, 2.0)
@@ -94,7 +92,7 @@ def _radial(lanes, r, mu, radial, work, R, dR, ddR):
         f_before, df_before, ddf_before, f, df, ddf = f, df, ddf, f_next, df_next, ddf_next
 
 
-@nb.njit(**INLINE)
+@inlined
 def _harmonics(lanes, x, y, z, angular, work, Q, C, S):
     """Store Q_lm and (x + i y)^m (see harmonics.py)."""
     a, b, lmax = angular.a, angular.b, angular.lmax
@@ -112,7 +110,7 @@ def _harmonics(lanes, x, y, z, angular, work, Q, C, S):
     store(work, Q + (lmax + 1) * (lmax + 2) // 2, splat(lanes, 0.0))
 
 
-@nb.njit(**JIT)
+@helper
 def fill_slot(lanes, mu, radial, angular, work, record, at):
     """Compute the functions of a slot of element mu whose X, W and M are in place."""
     X, U, W = record + at.X, record + at.U, record + at.W

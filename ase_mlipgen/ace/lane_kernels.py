@@ -5,16 +5,16 @@ the envelope is exactly zero: no masks. The loops are in `lane_slots` and `lane_
 Entry points: :func:`order`, :func:`evaluate`.
 """
 
-import numba as nb
 import numpy as np
 
-from ase_mlipgen.ace.lane_layout import JIT, STRIDE
+from ase_mlipgen.ace.lane_layout import STRIDE
 from ase_mlipgen.ace.lane_products import products_and_derivatives
 from ase_mlipgen.ace.lane_slots import accumulate, adjoint
 from ase_mlipgen.ace.simd import gather, raw, splat, store
+from ase_mlipgen.jit import helper, kernel
 
 
-@nb.njit(cache=True, **JIT)
+@kernel
 def order(centres, first_c):
     """Return the centres by falling number of pairs, so that batches are even."""
     n_i, most = np.empty(len(centres), np.int64), 0
@@ -33,7 +33,7 @@ def order(centres, first_c):
     return sorted_centres
 
 
-@nb.njit(**JIT)
+@helper
 def _fill_slots(members, mu, n_elements, start, first_c, j_c, mu_i, spare, slot_c, fill):
     """Say which pairs with neighbours of element mu take the slots from `start`; return their end.
 
@@ -53,7 +53,7 @@ def _fill_slots(members, mu, n_elements, start, first_c, j_c, mu_i, spare, slot_
     return end
 
 
-@nb.njit(**JIT)
+@helper
 def _fetch(lanes, first, last, d_c, slots, work, X):
     """Put the pair vectors of slots first:last into their rows."""
     for slot in range(first, last):
@@ -61,7 +61,7 @@ def _fetch(lanes, first, last, d_c, slots, work, X):
             store(work, X + 3 * slot + c, gather(lanes, d_c, 4, slots, slot, c))
 
 
-@nb.njit(**JIT)
+@helper
 def _scatter(members, n_slots, slot_c, work, X, energies_k, gradient_cc):
     """Write the results of a batch; its energies lie in row 0. The spare pair collects zeros."""
     width = slot_c.shape[1]
@@ -74,7 +74,7 @@ def _scatter(members, n_slots, slot_c, work, X, energies_k, gradient_cc):
                 gradient_cc[p, c] = work[(X + 3 * slot + c) * width + lane]
 
 
-@nb.njit(cache=True, **JIT)
+@kernel
 def evaluate(
     lanes, centres, first_c, j_c, d_cc, mu_i, blocks, products, linear, values, radial, angular,
     at, work, slot_c, energies_k, gradient_cc,

@@ -4,18 +4,17 @@ Complex numbers are pairs of vectors; Re(u z) = Re u Re z - Im u Im z, with the 
 :func:`products_and_derivatives`.
 """
 
-import numba as nb
-
-from ase_mlipgen.ace.lane_layout import INLINE, JIT, STRIDE
+from ase_mlipgen.ace.lane_layout import STRIDE
 from ase_mlipgen.ace.simd import fma, load, splat, store
+from ase_mlipgen.jit import helper, inlined
 
 
-@nb.njit(**INLINE)
+@inlined
 def _add(lanes, work, row, value):
     store(work, row, load(lanes, work, row) + value)
 
 
-@nb.njit(**INLINE)
+@inlined
 def _complex_leaves(lanes, first, last, leaf, values, u, v, W, V, work):
     """Add the leaves of a host u + i v to its derivatives W, V, and its terms to theirs."""
     for e in range(first, last):
@@ -28,7 +27,7 @@ def _complex_leaves(lanes, first, last, leaf, values, u, v, W, V, work):
     return W, V
 
 
-@nb.njit(**INLINE)
+@inlined
 def _real_leaves(lanes, first, last, leaf, values, u, W, work):
     """Do as `_complex_leaves` where only the real part of the host counts."""
     for e in range(first, last):
@@ -38,7 +37,7 @@ def _real_leaves(lanes, first, last, leaf, values, u, W, work):
     return W
 
 
-@nb.njit(**INLINE)
+@inlined
 def _complex_pair(lanes, pair, n_Z, products, values, energy, work):
     """Add the terms of a pair u + i v = (a + i b)(c + i d), the sign folded into d; return the energy."""
     A, B = STRIDE * products.factors[2 * pair], STRIDE * products.factors[2 * pair + 1]
@@ -59,7 +58,7 @@ def _complex_pair(lanes, pair, n_Z, products, values, energy, work):
     return energy
 
 
-@nb.njit(**INLINE)
+@inlined
 def _real_pair(lanes, pair, products, values, energy, work):
     """Do as `_complex_pair` for a pair of which only the real part counts."""
     A, B = STRIDE * products.factors[2 * pair], STRIDE * products.factors[2 * pair + 1]
@@ -76,7 +75,7 @@ def _real_pair(lanes, pair, products, values, energy, work):
     return fma(u, W, energy)
 
 
-@nb.njit(**INLINE)
+@inlined
 def _store_pair(lanes, pair, products, work):
     """Write a pair that is a leaf itself to its rows of Z."""
     A, B = STRIDE * products.factors[2 * pair], STRIDE * products.factors[2 * pair + 1]
@@ -89,7 +88,7 @@ def _store_pair(lanes, pair, products, work):
     store(work, row + 3, splat(lanes, 0.0))
 
 
-@nb.njit(**JIT)
+@helper
 def products_and_derivatives(lanes, products, linear, values, work, n_Z):
     """Return the energy of each lane and add its derivatives to those by the A's.
 

@@ -5,13 +5,12 @@ come back; loops run over n innermost, with the harmonics or the sums in registe
 `harmonics`. Entry points: :func:`accumulate`, :func:`adjoint`.
 """
 
-import numba as nb
-
-from ase_mlipgen.ace.lane_layout import INLINE, JIT, STRIDE
+from ase_mlipgen.ace.lane_layout import STRIDE
 from ase_mlipgen.ace.simd import fma, load, max0, splat, sqrt, store
+from ase_mlipgen.jit import helper, inlined
 
 
-@nb.njit(**INLINE)
+@inlined
 def _power(lanes, base, exponent):
     result = splat(lanes, 1.0)
     for _ in range(exponent):
@@ -19,7 +18,7 @@ def _power(lanes, base, exponent):
     return result
 
 
-@nb.njit(**INLINE)
+@inlined
 def _radial(lanes, inverse, mu, radial, work, R, dR):
     """Store R_n and dR_n/dr of one slot at 1 / (1 + r) (see radial.py)."""
     x = _power(lanes, splat(lanes, 1.0 + radial.r0[mu]) * inverse, radial.p[mu])
@@ -50,7 +49,7 @@ def _radial(lanes, inverse, mu, radial, work, R, dR):
         store(work, dR + n, slope)
 
 
-@nb.njit(**INLINE)
+@inlined
 def _harmonics(lanes, x, y, z, angular, work, Q, C, S, Y):
     """Store Q_lm, (x + i y)^m, and the real rows Y of one slot (see harmonics.py)."""
     a, b, lmax = angular.a, angular.b, angular.lmax
@@ -72,7 +71,7 @@ def _harmonics(lanes, x, y, z, angular, work, Q, C, S, Y):
         re, im = re * x - im * y, re * y + im * x
 
 
-@nb.njit(**JIT)
+@helper
 def _fill_slot(lanes, slot, mu, radial, angular, work, at, Y):
     """Compute and store the functions of one slot."""
     record = at.records + slot * at.stride
@@ -91,7 +90,7 @@ def _fill_slot(lanes, slot, mu, radial, angular, work, at, Y):
     _harmonics(lanes, x, y, z, angular, work, record + at.Q, record + at.C, record + at.S, Y)
 
 
-@nb.njit(**INLINE)
+@inlined
 def _add_complex(lanes, work, A, n_l, Y, y_stride, R0, R1, R2, R3):
     """Add to A_n the sum over four slots of R_n Y, for m > 0."""
     p0, q0 = load(lanes, work, Y), load(lanes, work, Y + 1)
@@ -113,7 +112,7 @@ def _add_complex(lanes, work, A, n_l, Y, y_stride, R0, R1, R2, R3):
         store(work, row + 1, b)
 
 
-@nb.njit(**INLINE)
+@inlined
 def _add_real(lanes, work, A, n_l, Y, y_stride, R0, R1, R2, R3):
     """Add to A_n the sum over four slots of R_n Y, for m = 0."""
     p0, p1 = load(lanes, work, Y), load(lanes, work, Y + y_stride)
@@ -127,7 +126,7 @@ def _add_real(lanes, work, A, n_l, Y, y_stride, R0, R1, R2, R3):
         store(work, row, a)
 
 
-@nb.njit(**JIT)
+@helper
 def accumulate(lanes, first, last, mu, blocks, radial, angular, work, at):
     """Fill the slots first:last of element mu and add them to A, four at a time."""
     y_stride = (angular.lmax + 1) ** 2
@@ -148,7 +147,7 @@ def accumulate(lanes, first, last, mu, blocks, radial, angular, work, at):
                 _add_complex(lanes, work, A, n_l, Y + 2 * m - 1, y_stride, R0, R1, R2, R3)
 
 
-@nb.njit(**INLINE)
+@inlined
 def _contract_real(lanes, work, G, n_l, R, dR):
     """Return sum_n R_n G_n and sum_n R'_n G_n of one slot, for m = 0."""
     h = k = splat(lanes, 0.0)
@@ -158,7 +157,7 @@ def _contract_real(lanes, work, G, n_l, R, dR):
     return h, k
 
 
-@nb.njit(**INLINE)
+@inlined
 def _contract_complex(lanes, work, G, n_l, R, dR):
     """Return the sums of `_contract_real` for the real, then the imaginary parts, m > 0."""
     h = k = p = q = splat(lanes, 0.0)
@@ -169,7 +168,7 @@ def _contract_complex(lanes, work, G, n_l, R, dR):
     return h, k, p, q
 
 
-@nb.njit(**INLINE)
+@inlined
 def _sum_over_l(lanes, m, mu, blocks, angular, work, at, record):
     """Return sum_l of (Q h, Q h', dQ/dz h) at one m, real and imaginary, for one slot."""
     Ua = Ub = Ta = Tb = Va = Vb = splat(lanes, 0.0)
@@ -189,7 +188,7 @@ def _sum_over_l(lanes, m, mu, blocks, angular, work, at, record):
     return Ua, Ub, Ta, Tb, Va, Vb
 
 
-@nb.njit(**INLINE)
+@inlined
 def _add_m(lanes, m, sums, work, at, record, gradient):
     """Add the terms of one m to (g_x, g_y, g_z, dE/dr)."""
     Ua, Ub, Ta, Tb, Va, Vb = sums
@@ -204,7 +203,7 @@ def _add_m(lanes, m, sums, work, at, record, gradient):
     return gx, gy, gz, slope
 
 
-@nb.njit(**INLINE)
+@inlined
 def _finish(lanes, gradient, work, at, record, X):
     """Turn the partial derivatives of one slot into dE/d(pair vector), over the pair vector's rows; add the virial."""
     gx, gy, gz, slope = gradient
@@ -222,7 +221,7 @@ def _finish(lanes, gradient, work, at, record, X):
     store(work, X + 2, gz)
 
 
-@nb.njit(**JIT)
+@helper
 def adjoint(lanes, first, last, mu, blocks, angular, work, at):
     """Fill dE/d(pair vector) of the slots first:last of element mu."""
     zero = splat(lanes, 0.0)

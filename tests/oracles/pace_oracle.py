@@ -1,4 +1,4 @@
-"""ML-PACE's own evaluator (python-ace) for a model of ours, through a `.yace` file with radial functions of ACE.jl kind.
+"""ML-PACE's own evaluator (python-ace) for a model of ours, through a `.yace` file with radials of ACE.jl kind.
 
 Only what comparisons need: linear models, one or several elements, without the repulsive core. Source of the format:
 the reader in lammps-user-pace; of the conventions: Lysogorskiy et al., npj Comput. Mater. 7, 97 (2021). A of PACE is
