@@ -334,6 +334,25 @@ class ACEBasis:
         found = evaluate(structure, core)
         return Baseline(float(found.energies_i.sum()), found.forces, found.virial)
 
+    def baseline_tangent(self, atoms: Atoms, velocity_ic: npt.ArrayLike) -> Floats:
+        """Return the derivative of the core's forces along a motion, (n_atoms, 3), eV/Å; see `design_tangent`."""
+        found, velocity = pairs(atoms, self.cutoff), np.asarray(velocity_ic, dtype=float)
+        mu_i, i_p, j_p, d_pc = self.element_indices(atoms), found.centres(), found.j_p, found.vectors()
+        w_pc = velocity[j_p] - velocity[i_p]
+        tangent = np.zeros((len(atoms), 3))
+        for (a, b), core in self.cores.items():
+            r_p = np.linalg.norm(d_pc, axis=1)
+            own = (mu_i[i_p] == a) & (mu_i[j_p] == b) & (r_p < core.cutoff) & w_pc.any(axis=1)
+            r, u, w = r_p[own], d_pc[own] / r_p[own, None], w_pc[own]
+            slope = core.evaluate(r)[1] / r
+            along = (core.curvature(r) - slope) * np.einsum("pc,pc->p", u, w)
+            change = 0.5 * (
+                along[:, None] * u + slope[:, None] * w
+            )  # of half a pair's gradient: lists are full
+            np.add.at(tangent, i_p[own], change)
+            np.subtract.at(tangent, j_p[own], change)
+        return tangent
+
     def todict(self) -> dict[str, Any]:
         """Return the parameters from which `from_dict` builds the same basis."""
         names = ("order", "degree", "cutoff", "degree_l", "p", "pcut", "pin", "core", "r0", "r_in")

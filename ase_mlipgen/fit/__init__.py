@@ -7,7 +7,7 @@ Enter through `assemble` (labelled cells to the triangle of their least-squares 
 from ase_mlipgen.fit.assemble import assemble
 from ase_mlipgen.fit.constraints import Constraints
 from ase_mlipgen.fit.factor import TriangularFactor
-from ase_mlipgen.fit.rows import RowBlock, count_rows, rows
+from ase_mlipgen.fit.rows import RowBlock, count_rows, hessian_rows, rows
 from ase_mlipgen.fit.solve import LinearFit, solve, sweep
 from ase_mlipgen.fit.weights import Weights
 
@@ -19,6 +19,7 @@ __all__ = [
     "Weights",
     "assemble",
     "count_rows",
+    "hessian_rows",
     "rows",
     "solve",
     "sweep",

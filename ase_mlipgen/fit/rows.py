@@ -49,6 +49,12 @@ class Basis(Protocol):
     def baseline(self, atoms: Atoms) -> Any:
         """Return what is not fitted: energy, forces (n_atoms, 3), virial (6,)."""
 
+    def design_tangent(self, atoms: Atoms, velocity_ic: npt.ArrayLike) -> Array:
+        """Return the derivative of the force rows along a motion of the atoms, (n_atoms, 3, K)."""
+
+    def baseline_tangent(self, atoms: Atoms, velocity_ic: npt.ArrayLike) -> Array:
+        """Return the derivative of the baseline's forces along a motion, (n_atoms, 3)."""
+
 
 class RowBlock(NamedTuple):
     """Weighted rows of one cell.
@@ -150,6 +156,45 @@ def row_blocks(
             yield _weighted(design, basis, cell, weights, E0, ("forces",), part)
     if rest := tuple(kind for kind in kinds if kind != "forces"):
         yield _weighted(design._replace(energy=total[0], virial=total[1]), basis, cell, weights, E0, rest)
+
+
+def hessian_rows(
+    basis: Basis, atoms: Atoms, atom: int, axis: int, column: Array, weight: float = 1.0
+) -> RowBlock:
+    """Weighted rows of force constants: one column of the Hessian at any configuration, a row an entry.
+
+    Parameters
+    ----------
+    basis : Basis
+    atoms : Atoms
+    atom, axis : int
+        The coordinate that the forces are differentiated by.
+    column : (n_atoms, d) array, eV/Å^2
+        Reference: d^2 E / (d x_{atom, axis} d x_{n, b}), b < d; d = 3, or 2 in a plane.
+    weight : float
+        Å^4/eV^2, of squared residuals, as in `Weights`.
+
+    Returns
+    -------
+    RowBlock
+        n_atoms d rows, atom by atom, called "force_constants".
+
+    Raises
+    ------
+    ValueError
+        A column of another shape, or a row that is not finite.
+    """
+    column = np.asarray(column, dtype=float)
+    if column.ndim != 2 or len(column) != len(atoms) or column.shape[1] > 3:
+        raise ValueError(f"the column has shape {column.shape}; expected ({len(atoms)}, 3), or 2 in a plane")
+    motion, d = np.zeros((len(atoms), 3)), column.shape[1]
+    motion[atom, axis] = 1.0
+    root = np.sqrt(weight)
+    A = -root * basis.design_tangent(atoms, motion)[:, :d].reshape(-1, len(basis))
+    b = root * (column + basis.baseline_tangent(atoms, motion)[:, :d]).ravel()
+    if not (np.isfinite(A).all() and np.isfinite(b).all()):
+        raise ValueError(f"force-constant rows of a cell of {len(atoms)} atoms are not finite")
+    return RowBlock(A, b, {"force_constants": slice(0, len(b))})
 
 
 def _weighted(

@@ -71,3 +71,14 @@ def test_near_pairs_side_by_side_against_one_by_one(width):
     np.testing.assert_allclose(energies_k, np.bincount(k_c, 0.5 * value, minlength=20), rtol=1e-12)
     np.testing.assert_allclose(gradient_cc, expected, rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(virial_ab, d_cc.T @ expected, rtol=1e-12)
+
+
+def test_curvature_against_extrapolated_differences_of_the_slope():
+    """Below the hand-over at 0.47 Å, above it, near the end and beyond."""
+    core, r = zbl_core(14, 14, 2.35, 0.47, 2.35), np.array([0.3, 0.4, 0.6, 1.0, 1.7, 2.2, 2.34, 2.5])
+
+    def slope(h):
+        return (core.evaluate(r + h)[1] - core.evaluate(r - h)[1]) / (2 * h)
+
+    expected = (64 * slope(2.5e-4) - 20 * slope(5e-4) + slope(1e-3)) / 45
+    np.testing.assert_allclose(core.curvature(r), expected, rtol=1e-7, atol=1e-7)
