@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from ase_mlipgen.fit.factor import TriangularFactor, leaf_rows
-from ase_mlipgen.fit.rows import DEFAULT_KINDS, Basis, Observed, count_rows, kinds_of, row_blocks
+from ase_mlipgen.fit.factor import BUFFER, TriangularFactor, leaf_rows
+from ase_mlipgen.fit.rows import DEFAULT_KINDS, Basis, Observed, count_rows, kinds_of, part_rows, row_blocks
 from ase_mlipgen.fit.weights import Weights, WeightsLike, parse, weights_of
 
+SOLVING = 8  # triangles that the pivoted QR and what prepares it hold
+KERNELS = 4_000_000  # bytes a thread that the kernels and neighbour lists take
 AHEAD = 16  # leaves in flight where the number of workers is unknown: bounds the triangles held
 
 Progress = Callable[[int, int], None]
@@ -83,6 +85,26 @@ def assemble(
             if progress is not None:
                 progress(done, len(cells))
         return tree.root()
+
+
+def memory(n_functions: int, n_rows: int, largest_cell: int, workers: int) -> int:
+    """Bound the memory of `assemble` in one process and of `solve` after it, bytes; the interpreter comes on top.
+
+    Parameters
+    ----------
+    n_functions, n_rows : int
+    largest_cell : int
+        Rows of the largest cell.
+    workers : int
+        Threads that assemble. A worker process holds one triangle and one set of rows.
+    """
+    n = n_functions + 1
+    levels = max(1, n_rows // leaf_rows(n_functions)).bit_length()
+    triangles = max(
+        SOLVING, workers + 3 + levels
+    )  # leaves in flight, the tree, the copy that a merge destroys
+    rows_at_once = BUFFER + 3 * min(largest_cell, part_rows(n_functions))
+    return 8 * n * (triangles * n + workers * rows_at_once) + workers * KERNELS
 
 
 def _leaves(cells: Sequence[Observed], kinds: tuple[str, ...], smallest: int) -> list[list[Observed]]:

@@ -95,6 +95,11 @@ def count_rows(n_atoms: int, observations: Iterable[str] = DEFAULT_KINDS) -> int
     return sum(count[kind] for kind in kinds_of(observations))
 
 
+def part_rows(n_functions: int) -> int:
+    """Return how many rows of a cell are made at once: no more than the triangle has, if that is large."""
+    return max(SMALLEST_PART, n_functions)
+
+
 def rows(
     basis: Basis,
     cell: Observed,
@@ -141,7 +146,7 @@ def row_blocks(
     memory than the triangle. A smaller cell is one block.
     """
     kinds, n_atoms = kinds_of(observations), len(cell.atoms)
-    most = max(SMALLEST_PART, len(basis)) if most is None else most
+    most = part_rows(len(basis)) if most is None else most
     if count_rows(n_atoms, kinds) <= most:
         yield rows(basis, cell, weights, E0, kinds)
         return
