@@ -16,11 +16,12 @@ from ase_mlipgen.ace.lane_collect import collect, spread
 from ase_mlipgen.ace.lane_core import CoreTables, add_core
 from ase_mlipgen.ace.plan import Angular, Radial
 from ase_mlipgen.ace.simd import Lanes, host_lanes
+from ase_mlipgen.ace.workspace import Workspace, borrow, give_back
 from ase_mlipgen.threads import in_order
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-BLOCK = 1024  # atoms; a block's vectors and gradients (2 MB) stay in the caches
+BLOCK = 512  # atoms; a block has megabytes of vectors and gradients, and 4096 atoms have blocks for several threads
 
 
 class Structure(NamedTuple):
@@ -77,7 +78,7 @@ class Totals(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """Gradients of the pairs of atoms start, start + 1, ..."""
+    """Gradients of the pairs of atoms start, start + 1, ..., in memory of `space`."""
 
     start: int
     first_c: Ints
@@ -86,6 +87,7 @@ class _Block(NamedTuple):
     energies_k: Floats
     virial_ab: Floats
     smallest_square: float
+    space: Workspace
 
 
 def evaluate(structure: Structure, potential: Potential, threads: int = 1) -> Totals:
@@ -94,47 +96,63 @@ def evaluate(structure: Structure, potential: Potential, threads: int = 1) -> To
     energies_i, forces, virial_ab = np.empty(n_atoms), np.zeros((n_atoms, 3)), np.zeros((3, 3))
     smallest = np.inf
     starts = range(0, n_atoms, BLOCK)
+    size = _scratch_size(structure, potential)
     structure = structure._replace(
         positions=lanes.padded(structure.positions), shifts=lanes.padded(structure.shifts)
     )
-    for block in in_order(
-        lambda start: _block(start, structure, potential), starts, min(threads, len(starts))
-    ):
+
+    def work(start: int) -> _Block:
+        return _block(start, structure, potential, borrow(size))
+
+    for block in in_order(work, starts, min(threads, len(starts))):
         energies_i[block.start : block.start + len(block.energies_k)] = block.energies_k
         spread(block.start, block.first_c, block.j_c, block.gradient_cc, forces)
         virial_ab += block.virial_ab
         smallest = min(smallest, block.smallest_square)
+        give_back(block.space)
     return Totals(energies_i, forces, _voigt(virial_ab), float(np.sqrt(smallest)))
 
 
-def _block(start: int, structure: Structure, potential: Potential) -> _Block:
+def _scratch_size(structure: Structure, potential: Potential) -> int:
+    """Return the numbers of scratch memory for the largest block: eleven a pair, and what the lanes need."""
+    first_i = structure.first_i
+    room = int(np.diff(first_i[:-1:BLOCK], append=first_i[-1]).max())
+    widest = int(np.max(np.diff(first_i)))
+    lane = [
+        lanes.scratch_size(model, radial, potential.angular, widest)
+        for model, radial in zip(potential.models, potential.radial, strict=False)
+    ]
+    return 11 * room + 3 * BLOCK + sum(lane) + 1000
+
+
+def _block(start: int, structure: Structure, potential: Potential, space: Workspace) -> _Block:
     """Evaluate the atoms start, start + 1, ... of a structure whose vectors are padded."""
     positions, first_i, j_p, s_p, shifts, mu_i = structure
     stop = min(start + BLOCK, len(mu_i))
     room = int(first_i[stop] - first_i[start])
-    first_c, j_c, d_cc = np.empty(stop - start + 1, np.int64), np.empty(room, np.int32), lanes.rows(room + 1)
+    first_c, j_c = space.empty(stop - start + 1, dtype=np.int64), space.empty(room, dtype=np.int32)
+    d_cc = space.empty(room + 1, 4)
     smallest = collect(
         Lanes(4), start, stop, potential.cutoff, positions, first_i, j_p, s_p, shifts, first_c, j_c, d_cc
     )
     n_pairs = int(first_c[-1])
     d_cc = d_cc[: n_pairs + 1]
     d_cc[n_pairs] = lanes.spare_pair(potential.cutoff)
-    energies_k, gradient_cc, virial_ab = np.zeros(stop - start), lanes.rows(n_pairs + 1), np.zeros((3, 3))
+    energies_k, gradient_cc, virial_ab = np.zeros(stop - start), space.empty(n_pairs + 1, 4), np.zeros((3, 3))
     if not all(model.lane_plan for model in potential.models) or not potential.models:
         gradient_cc[:] = 0.0
     for a, model in enumerate(potential.models):
         virial_ab += lanes.evaluate(
             np.flatnonzero(mu_i[start:stop] == a), first_c, j_c, d_cc, mu_i,
-            model, potential.radial[a], potential.angular, energies_k, gradient_cc,
+            model, potential.radial[a], potential.angular, energies_k, gradient_cc, space=space,
         )  # fmt: skip
     if potential.cores is not None:
-        width = host_lanes().width
         add_core(
             host_lanes(), start, first_c, j_c, d_cc, mu_i, len(potential.radial), potential.cores,
-            np.empty((2, n_pairs), np.int64), lanes.aligned(3 * width).reshape(3, width),
+            space.empty(2, n_pairs, dtype=np.int64), space.empty(3, host_lanes().width),
             energies_k, gradient_cc, virial_ab,
         )  # fmt: skip
-    return _Block(start, first_c, j_c, gradient_cc, energies_k, virial_ab, smallest)
+    return _Block(start, first_c, j_c, gradient_cc, energies_k, virial_ab, smallest, space)
 
 
 def _voigt(W_ab: Floats) -> Floats:

@@ -82,6 +82,19 @@ def test_every_envelope_against_the_scalar_kernel(envelope):
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("pin", [0, 1, 2, 4])
+def test_pairs_inside_the_inner_cutoff_against_numpy(pin):
+    setup = Setup(1, 3, 7, pin=pin)
+    setup.d_pc[::2] *= 0.4
+    _, gradient = setup.evaluate()
+    for i in (0, 5):
+        own = slice(setup.first_i[i], setup.first_i[i + 1])
+        assert (np.linalg.norm(setup.d_pc[own], axis=1) < 1.5).any()
+        _, dB = site(setup.blocks, setup.bases, setup.mu_i[setup.j_p[own]], setup.d_pc[own])
+        expected = np.tensordot(setup.coefficients, dB, axes=1)
+        np.testing.assert_allclose(gradient[own], expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize(("order", "degree"), [(3, 16), (4, 12)])
 def test_large_bases_against_the_scalar_kernel(order, degree):
     setup = Setup(1, order, degree)
