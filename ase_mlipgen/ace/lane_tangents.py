@@ -13,9 +13,10 @@ import numpy.typing as npt
 from ase_mlipgen.ace import lane_kernels, lane_tangent_kernels
 from ase_mlipgen.ace.lane_layout import lay_out
 from ase_mlipgen.ace.lane_tangent_layout import lay_out_tangents
-from ase_mlipgen.ace.lanes import LaneModel, aligned
+from ase_mlipgen.ace.lanes import LaneModel
 from ase_mlipgen.ace.plan import Angular, Radial
 from ase_mlipgen.ace.simd import Lanes, host_lanes
+from ase_mlipgen.ace.workspace import Workspace
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -104,9 +105,11 @@ def _run(
     n_slots = len(blocks.start) * widest
     at = lay_out(n_slots, radial.recurrence.shape[1], angular.lmax, form.n_A + form.n_stored)
     more = lay_out_tangents(at, form.n_pairs)
+    work = Workspace().empty(more.size * lanes.width)
+    work[:] = 0.0
     lane_tangent_kernels.tangents(
         lanes, lane_kernels.order(centres, first_c), first_c, j_c, d_cc, mu_i,
         blocks, form, model.linear, model.values, radial, angular,
-        at, more, aligned(more.size * lanes.width), np.empty((n_slots, lanes.width), np.int64),
+        at, more, work, np.empty((n_slots, lanes.width), np.int64),
         start, v_vic, change_vcc, block_kcc,
     )  # fmt: skip

@@ -79,7 +79,7 @@ def evaluate(
         Sites of the model's centre element.
     first_c, j_c, d_cc
         Pairs of site k are first_c[k]:first_c[k + 1]; neighbouring atoms and vectors (Å), (n_pairs + 1, 4): the last
-        column is padding, the last row a spare pair out of reach (`spare_pair`).
+        column is padding, the last row a spare pair out of reach (see `sites`).
     mu_i : (n_atoms,) ints
         Element index of every atom.
     model, radial, angular
@@ -129,16 +129,3 @@ def scratch_size(model: LaneModel, radial: Radial, angular: Angular, widest: int
     n_slots = len(blocks.start) * widest
     layout = lay_out(n_slots, radial.recurrence.shape[1], angular.lmax, products.n_A + products.n_stored)
     return (layout.size + n_slots) * host_lanes().width
-
-
-def spare_pair(cutoff: float) -> Floats:
-    """Return the row that pads short atoms: a pair where all functions of models with this cutoff are zero."""
-    return np.array([2.0 * cutoff, 0.0, 0.0, 0.0])
-
-
-def padded(vectors: Floats) -> Floats:
-    """Return (n, 3) vectors as (n, 4) rows for the kernels."""
-    found = Workspace().empty(len(vectors), 4)
-    found[:, :3] = vectors
-    found[:, 3] = 0.0
-    return found

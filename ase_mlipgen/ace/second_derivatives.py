@@ -7,18 +7,17 @@ list and the results: some tens of megabytes a thread.
 Entry points: :func:`hessian_products`, :func:`hessian`.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from ase_mlipgen.ace import hessian_kernels, lane_tangents
-from ase_mlipgen.ace.evaluation import Potential, Structure
-from ase_mlipgen.ace.lane_collect import collect, spread
+from ase_mlipgen.ace.evaluation import Potential
+from ase_mlipgen.ace.lane_collect import spread
 from ase_mlipgen.ace.lane_tangent_core import core_tangents
-from ase_mlipgen.ace.lanes import aligned, padded, rows, spare_pair
-from ase_mlipgen.ace.simd import Lanes, host_lanes
+from ase_mlipgen.ace.simd import host_lanes
+from ase_mlipgen.ace.sites import Sites, Structure, collect_sites, padded
+from ase_mlipgen.ace.workspace import Workspace
 from ase_mlipgen.threads import in_order
 
 Ints = npt.NDArray[np.int64]
@@ -26,15 +25,6 @@ Floats = npt.NDArray[np.float64]
 BLOCK = 1024  # atoms of one task of `hessian_products`
 VECTORS = 8  # of one task; they share the values of the sites
 BLOCK_BYTES = 2**24  # of the site Hessians of one task of `hessian`
-
-
-class _Sites(NamedTuple):
-    """Pairs within the cutoff of the atoms start, start + 1, ..., as `lanes.evaluate` has them."""
-
-    start: int
-    first_c: Ints
-    j_c: npt.NDArray[np.int32]
-    d_cc: Floats
 
 
 def hessian_products(structure: Structure, potential: Potential, v_vic: Floats, threads: int = 1) -> Floats:
@@ -53,14 +43,16 @@ def hessian_products(structure: Structure, potential: Potential, v_vic: Floats, 
     (n_v, n_atoms, 3) array
         eV/Å.
     """
-    structure, n_atoms = _padded(structure), len(structure.mu_i)
+    structure, n_atoms = padded(structure), len(structure.mu_i)
     H_v = np.zeros(v_vic.shape)
     for first in range(0, len(v_vic), VECTORS):
         some = np.ascontiguousarray(v_vic[first : first + VECTORS])
         starts = range(0, n_atoms, BLOCK)
 
-        def work(start: int, some: Floats = some) -> tuple[_Sites, Floats]:
-            sites = _collect(start, min(start + BLOCK, n_atoms), structure, potential.cutoff)
+        def work(start: int, some: Floats = some) -> tuple[Sites, Floats]:
+            sites = collect_sites(
+                start, min(start + BLOCK, n_atoms), structure, potential.cutoff, Workspace()
+            )
             return sites, _changes(sites, structure.mu_i, potential, some)
 
         for sites, change_vcc in in_order(work, starts, min(threads, len(starts))):
@@ -78,15 +70,15 @@ def hessian(structure: Structure, potential: Potential, threads: int = 1) -> sp.
         As for `evaluation.evaluate`; orders up to 4.
     threads : int
     """
-    structure, n_atoms = _padded(structure), len(structure.mu_i)
-    _, first_c, j_c, _ = _collect(0, n_atoms, structure, potential.cutoff)
+    structure, n_atoms = padded(structure), len(structure.mu_i)
+    _, first_c, j_c, _, _ = collect_sites(0, n_atoms, structure, potential.cutoff, Workspace())
     indptr, indices = _pattern(first_c, j_c)
     data = np.zeros((len(indices), 3, 3))
     widest = int(np.diff(first_c).max())
     size = int(np.clip(BLOCK_BYTES // (72 * (widest + 1) ** 2), 8, BLOCK))
 
-    def work(start: int) -> tuple[_Sites, Floats, Floats]:
-        sites = _collect(start, min(start + size, n_atoms), structure, potential.cutoff)
+    def work(start: int) -> tuple[Sites, Floats, Floats]:
+        sites = collect_sites(start, min(start + size, n_atoms), structure, potential.cutoff, Workspace())
         return sites, *_site_blocks(sites, structure.mu_i, potential, widest)
 
     starts = range(0, n_atoms, size)
@@ -100,21 +92,6 @@ def hessian(structure: Structure, potential: Potential, threads: int = 1) -> sp.
     return H
 
 
-def _padded(structure: Structure) -> Structure:
-    return structure._replace(positions=padded(structure.positions), shifts=padded(structure.shifts))
-
-
-def _collect(start: int, stop: int, structure: Structure, cutoff: float) -> _Sites:
-    """Return the pairs of the atoms start:stop of a structure whose vectors are padded."""
-    positions, first_i, j_p, s_p, shifts, _ = structure
-    room = int(first_i[stop] - first_i[start])
-    first_c, j_c, d_cc = np.empty(stop - start + 1, np.int64), np.empty(room, np.int32), rows(room + 1)
-    collect(Lanes(4), start, stop, cutoff, positions, first_i, j_p, s_p, shifts, first_c, j_c, d_cc)
-    n_pairs = int(first_c[-1])
-    d_cc[n_pairs] = spare_pair(cutoff)
-    return _Sites(start, first_c, j_c[:n_pairs], d_cc[: n_pairs + 1])
-
-
 def _pattern(first_c: Ints, j_c: npt.NDArray[np.int32]) -> tuple[Ints, Ints]:
     """Return the 3 x 3 blocks as rows of sorted columns: two atoms are tied if they are members of one site."""
     n = len(first_c) - 1
@@ -124,9 +101,9 @@ def _pattern(first_c: Ints, j_c: npt.NDArray[np.int32]) -> tuple[Ints, Ints]:
     return tied_ii.indptr.astype(np.int64), tied_ii.indices.astype(np.int64)
 
 
-def _changes(sites: _Sites, mu_i: Ints, potential: Potential, v_vic: Floats) -> Floats:
+def _changes(sites: Sites, mu_i: Ints, potential: Potential, v_vic: Floats) -> Floats:
     """Return the change of dE/d(pair vector) along the displacements, (n_v, n_pairs + 1, 3), eV/Å."""
-    start, first_c, j_c, d_cc = sites
+    start, first_c, j_c, d_cc, _ = sites
     mu_k = mu_i[start : start + len(first_c) - 1]
     change_vcc = np.zeros((len(v_vic), len(j_c) + 1, 3))
     for a, model in enumerate(potential.models):
@@ -138,9 +115,9 @@ def _changes(sites: _Sites, mu_i: Ints, potential: Potential, v_vic: Floats) -> 
     return change_vcc
 
 
-def _site_blocks(sites: _Sites, mu_i: Ints, potential: Potential, widest: int) -> tuple[Floats, Floats]:
+def _site_blocks(sites: Sites, mu_i: Ints, potential: Potential, widest: int) -> tuple[Floats, Floats]:
     """Return the stiffness of the core, and the Hessians of the sites with room for their centre."""
-    start, first_c, j_c, d_cc = sites
+    start, first_c, j_c, d_cc, _ = sites
     mu_k = mu_i[start : start + len(first_c) - 1]
     block_kcc = np.zeros((len(mu_k), 3 * (widest + 1), 3 * (widest + 1)))
     for a, model in enumerate(potential.models):
@@ -154,13 +131,21 @@ def _site_blocks(sites: _Sites, mu_i: Ints, potential: Potential, widest: int) -
 
 
 def _core(
-    sites: _Sites, mu_i: Ints, potential: Potential, v_vic: Floats, change_vcc: Floats, stiffness_ccc: Floats
+    sites: Sites, mu_i: Ints, potential: Potential, v_vic: Floats, change_vcc: Floats, stiffness_ccc: Floats
 ) -> None:
     """Run `lane_tangent_core.core_tangents` if there is a core."""
     if potential.cores is None:
         return
     lanes = host_lanes()
-    buffer = aligned(2 * lanes.width).reshape(2, lanes.width)
+    buffer = Workspace().empty(2, lanes.width)
     core_tangents(
-        lanes, *sites, mu_i, len(potential.radial), potential.cores, buffer, v_vic, change_vcc, stiffness_ccc
+        lanes,
+        *sites[:4],
+        mu_i,
+        len(potential.radial),
+        potential.cores,
+        buffer,
+        v_vic,
+        change_vcc,
+        stiffness_ccc,
     )

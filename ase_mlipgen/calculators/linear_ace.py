@@ -18,8 +18,9 @@ import scipy.sparse as sp
 from ase.calculators.calculator import PropertyNotImplementedError
 
 from ase_mlipgen.ace import evaluation, lanes, second_derivatives
-from ase_mlipgen.ace.evaluation import Potential, Structure
+from ase_mlipgen.ace.evaluation import Potential
 from ase_mlipgen.ace.plan import monomial_coefficients
+from ase_mlipgen.ace.sites import Structure
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.base import Evaluation, PairCalculator
 from ase_mlipgen.neighbors import Pairs

@@ -17,7 +17,9 @@ from ase_mlipgen.ace.plan import build_angular, build_plan, build_radial, larges
 from ase_mlipgen.ace.radial import RadialBasis
 from ase_mlipgen.ace.reference import site
 from ase_mlipgen.ace.simd import Lanes, host_lanes
+from ase_mlipgen.ace.sites import rows_of
 from ase_mlipgen.ace.specification import blocks
+from ase_mlipgen.ace.workspace import Workspace
 
 CASES = [(1, 1, 8), (1, 2, 10), (1, 3, 10), (2, 3, 6), (3, 2, 5), (1, 4, 9), (2, 4, 5.5)]
 STEP = 2e-4
@@ -66,7 +68,7 @@ class Setup:
 
     def arguments(self, centres):
         """Return what `lane_tangents` needs besides its results."""
-        rows = np.vstack([lanes.padded(self.d_pc), lanes.spare_pair(self.bases[0].cutoff)])
+        rows = rows_of(self.d_pc, self.bases[0].cutoff)
         return centres, self.first_i, self.j_p, rows, self.mu_i, self.model, self.radial, self.angular
 
     def products(self, centres=None, width=None):
@@ -166,7 +168,7 @@ def test_site_blocks_times_displacements_are_the_products():
         np.testing.assert_allclose(found[1, own].ravel(), expected, rtol=0, atol=1e-13 * np.abs(found).max())
 
 
-@pytest.mark.parametrize("pin", [2, 3])
+@pytest.mark.parametrize("pin", [1, 2, 3])
 def test_pairs_outside_the_envelope_have_none(pin):
     """Shorter than r_in, or beyond an element's own cutoff; the others see only those inside."""
     setup = Setup(2, 3, 6, pin=pin)
@@ -237,13 +239,13 @@ def test_core_against_differences_of_its_slope(width):
 
     v_vic, change = rng.normal(size=(2, 40, 3)), np.zeros((2, n + 1, 3))
     stiffness = np.zeros((n, 3, 3))
-    rows, tables = np.vstack([lanes.padded(d_cc), lanes.spare_pair(3.0)]), core_tables(cores)
+    rows, tables = rows_of(d_cc, 3.0), core_tables(cores)
     for v, changes, blocks_ in (
         (v_vic, change, np.empty((0, 3, 3))),
         (np.empty((0, 0, 3)), np.empty((0, 0, 3)), stiffness),
     ):
         core_tangents(
-            Lanes(width), 20, first_c, j_c, rows, mu_i, 2, tables, lanes.aligned(2 * width).reshape(2, width),
+            Lanes(width), 20, first_c, j_c, rows, mu_i, 2, tables, Workspace().empty(2, width),
             v, changes, blocks_,
         )  # fmt: skip
     for k in range(2):

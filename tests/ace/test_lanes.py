@@ -14,6 +14,7 @@ from ase_mlipgen.ace.plan import build_angular, build_plan, build_radial, larges
 from ase_mlipgen.ace.radial import RadialBasis
 from ase_mlipgen.ace.reference import site
 from ase_mlipgen.ace.simd import Lanes, host_lanes
+from ase_mlipgen.ace.sites import rows_of
 from ase_mlipgen.ace.specification import blocks
 
 CASES = [(1, 1, 8), (1, 2, 10), (1, 3, 10), (2, 3, 6), (3, 2, 5), (1, 4, 9), (2, 4, 5.5), (1, 5, 7)]
@@ -46,7 +47,7 @@ class Setup:
 
     def evaluate(self, centres=None, width=None):
         energies, gradient = np.zeros(self.n_atoms), np.zeros((len(self.d_pc) + 1, 4))
-        rows = np.vstack([lanes.padded(self.d_pc), lanes.spare_pair(self.reach)])
+        rows = rows_of(self.d_pc, self.reach)
         lanes.evaluate(
             np.arange(self.n_atoms) if centres is None else np.asarray(centres),
             self.first_i, self.j_p, rows, self.mu_i, self.model, self.radial, self.angular,
