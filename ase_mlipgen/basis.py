@@ -16,7 +16,7 @@ from ase.data import atomic_numbers, chemical_symbols, covalent_radii, reference
 from ase_mlipgen.ace.core import PairCore, zbl_core
 from ase_mlipgen.ace.design import Neighbourhoods, design_columns
 from ase_mlipgen.ace.design_plan import DesignPlan, build_design_plan
-from ase_mlipgen.ace.evaluation import Potential, Structure, evaluate
+from ase_mlipgen.ace.evaluation import Potential, evaluate
 from ase_mlipgen.ace.lane_core import CoreTables, core_tables
 from ase_mlipgen.ace.lane_plan import LanePlan, build_lane_plan
 from ase_mlipgen.ace.plan import (
@@ -30,6 +30,8 @@ from ase_mlipgen.ace.plan import (
     largest_n,
 )
 from ase_mlipgen.ace.radial import RadialBasis
+from ase_mlipgen.ace.second_derivatives import hessian_products
+from ase_mlipgen.ace.sites import Structure
 from ase_mlipgen.ace.specification import Block, blocks, invariant_count, multiplicities
 from ase_mlipgen.neighbors import pairs
 
@@ -329,29 +331,21 @@ class ACEBasis:
         """Return energy, forces and virial of the repulsive core, which is not fitted."""
         if self.core_tables is None:
             return Baseline(0.0, np.zeros((len(atoms), 3)), np.zeros(6))
-        structure = Structure(*pairs(atoms, self.cutoff), self.element_indices(atoms))
-        core = Potential(self.cutoff, (), self.radial, self.angular, self.core_tables)
-        found = evaluate(structure, core)
+        found = evaluate(self._structure(atoms), self._core_alone(self.core_tables))
         return Baseline(float(found.energies_i.sum()), found.forces, found.virial)
 
     def baseline_tangent(self, atoms: Atoms, velocity_ic: npt.ArrayLike) -> Floats:
         """Return the derivative of the core's forces along a motion, (n_atoms, 3), eV/Å; see `design_tangent`."""
-        found, velocity = pairs(atoms, self.cutoff), np.asarray(velocity_ic, dtype=float)
-        mu_i, i_p, j_p, d_pc = self.element_indices(atoms), found.centres(), found.j_p, found.vectors()
-        w_pc = velocity[j_p] - velocity[i_p]
-        tangent = np.zeros((len(atoms), 3))
-        for (a, b), core in self.cores.items():
-            r_p = np.linalg.norm(d_pc, axis=1)
-            own = (mu_i[i_p] == a) & (mu_i[j_p] == b) & (r_p < core.cutoff) & w_pc.any(axis=1)
-            r, u, w = r_p[own], d_pc[own] / r_p[own, None], w_pc[own]
-            slope = core.evaluate(r)[1] / r
-            along = (core.curvature(r) - slope) * np.einsum("pc,pc->p", u, w)
-            change = 0.5 * (
-                along[:, None] * u + slope[:, None] * w
-            )  # of half a pair's gradient: lists are full
-            np.add.at(tangent, i_p[own], change)
-            np.subtract.at(tangent, j_p[own], change)
-        return tangent
+        if self.core_tables is None:
+            return np.zeros((len(atoms), 3))
+        motion = np.asarray(velocity_ic, dtype=float)[None]
+        return -hessian_products(self._structure(atoms), self._core_alone(self.core_tables), motion)[0]
+
+    def _structure(self, atoms: Atoms) -> Structure:
+        return Structure(*pairs(atoms, self.cutoff), self.element_indices(atoms))
+
+    def _core_alone(self, cores: CoreTables) -> Potential:
+        return Potential(self.cutoff, (), self.radial, self.angular, cores)
 
     def todict(self) -> dict[str, Any]:
         """Return the parameters from which `from_dict` builds the same basis."""

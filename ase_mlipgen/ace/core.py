@@ -63,28 +63,6 @@ class PairCore:
         )  # fmt: skip
         return value, slope
 
-    def curvature(self, r: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Return d2V/dr2 in eV/Å^2, in NumPy: for force constants, of few pairs."""
-        r = np.atleast_1d(np.asarray(r, dtype=float))
-        x = transform(r, self.r0, self.p)
-        y = np.maximum(x - float(transform(self.cutoff, self.r0, self.p)), 0.0)
-        q, first = ENVELOPE_POWER, self.recurrence[0, 0]
-        P = first * np.array(
-            [y**q, q * y ** (q - 1), q * (q - 1) * y ** (q - 2)]
-        )  # P_n and its derivatives by x
-        before, total = np.zeros_like(P), self.coefficients[0] * P
-        for (a, b, c), coefficient in zip(self.recurrence[1:], self.coefficients[1:], strict=True):
-            following = (a * x + b) * P + c * before
-            following[1] += a * P[0]
-            following[2] += 2.0 * a * P[1]
-            before, P = P, following
-            total += coefficient * P
-        dx = -self.p * x / (1.0 + r)
-        outer = total[2] * dx**2 - total[1] * dx * (self.p + 1) / (1.0 + r)
-        rate = self.A / self.r_i
-        tail = self.B * np.exp(-self.A * (r / self.r_i - 1.0)) * self.r_i / r
-        return np.where(r < self.r_i, tail * (rate**2 + 2.0 * rate / r + 2.0 / r**2), outer)
-
 
 def zbl(r: npt.ArrayLike, z1: int, z2: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return the universal (ZBL) repulsion in eV and its slope in eV/Å."""

@@ -15,9 +15,9 @@ from ase_mlipgen.ace import lane_design
 from ase_mlipgen.ace.design_plan import DesignPlan
 from ase_mlipgen.ace.lane_design_products import WIDEST
 from ase_mlipgen.ace.lane_design_slots import lay_out_slot
-from ase_mlipgen.ace.lanes import aligned
 from ase_mlipgen.ace.plan import Angular, Radial
 from ase_mlipgen.ace.simd import Lanes, host_lanes
+from ase_mlipgen.ace.workspace import Workspace
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -80,7 +80,7 @@ def design_columns(
         np.zeros((n_atoms, 3)) if velocity_ic is None else np.ascontiguousarray(velocity_ic, dtype=float)
     )
     lists = lane_design.Lists(*hoods, velocity, row_i)
-    result = aligned(len(plan.functions.function) * to.n_rows)
+    result = _zeros(len(plan.functions.function) * to.n_rows)
     lane_design.accumulate(
         lanes, lanes.width, centres, lists, moving, plan.rows, plan.cofactors, plan.gradients, plan.functions,
         radial, angular, to, _room(to, plan, moving, lanes.width), result,
@@ -129,14 +129,21 @@ def _lay_out(
 
 def _room(to: lane_design.Layout, plan: DesignPlan, moving: bool, width: int) -> lane_design.Room:
     n_elements, copies = len(plan.rows.first) - 1, 2 if moving else 1
-    buffer = aligned((to.records + width * to.n_slots * to.slot.size) * width)
+    buffer = _zeros((to.records + width * to.n_slots * to.slot.size) * width)
     buffer[:width] = 1.0  # the empty product
     return lane_design.Room(
         buffer,
-        aligned(copies * width * plan.gradients.n),
-        aligned((copies * to.stride * plan.rows.n + 1) * width),
+        _zeros(copies * width * plan.gradients.n),
+        _zeros((copies * to.stride * plan.rows.n + 1) * width),
         np.zeros((width, to.stride * width), dtype=np.int64),
         np.zeros((width, n_elements + 1), dtype=np.int64),
         np.zeros((width, n_elements), dtype=np.int64),
         np.zeros(to.n_slots * width, dtype=np.int64),
     )
+
+
+def _zeros(size: int) -> Floats:
+    """Return zeros that begin on a cache line."""
+    found: Floats = Workspace().empty(size)
+    found[:] = 0.0
+    return found
