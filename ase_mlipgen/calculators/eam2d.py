@@ -23,6 +23,7 @@ from ase_mlipgen.eam.analytic import TUNGSTEN, Zhou
 from ase_mlipgen.eam.functions import EAMFunctions
 from ase_mlipgen.eam.hessian import hessian
 from ase_mlipgen.eam.tables import Tables
+from ase_mlipgen.eam.tangents import hessian_products
 from ase_mlipgen.neighbors import Pairs
 from ase_mlipgen.threads import available_threads
 
@@ -97,8 +98,8 @@ class EAM2D(PairCalculator):
 
     def evaluate(self, numbers_i: npt.NDArray[np.int64], pairs: Pairs) -> Evaluation:
         """Return site energies (eV), forces (eV/Å) and virial (eV)."""
-        threads = self.threads or available_threads()
-        return Evaluation(*energy.evaluate(self.functions, self._index_z[numbers_i], *pairs, threads))
+        found = energy.evaluate(self.functions, self._index_z[numbers_i], *pairs, self._n_threads())
+        return Evaluation(*found)
 
     def sparse_hessian(self, numbers_i: npt.NDArray[np.int64], pairs: Pairs) -> sp.csr_matrix:
         """Return the second derivatives of the energy by the positions, eV/Å^2."""
@@ -109,6 +110,16 @@ class EAM2D(PairCalculator):
             pairs.j_p.astype(np.int64),
             pairs.vectors(),
         )
+
+    def apply_hessian(
+        self, numbers_i: npt.NDArray[np.int64], pairs: Pairs, v_vic: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Return the Hessian times each of v_vic, (n_v, n_atoms, 3), eV/Å, without forming it."""
+        a_i = self._index_z[numbers_i]
+        return hessian_products(self.functions, a_i, *pairs, v_vic, self._n_threads())
+
+    def _n_threads(self) -> int:
+        return self.threads or available_threads()
 
     def write_setfl(
         self, path: str | os.PathLike[str], *, kind: str = "eam/alloy", n_r: int = 10001, n_rho: int = 10001

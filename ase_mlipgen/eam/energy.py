@@ -7,6 +7,7 @@ densities and slopes, one for forces, F in between. O(n_pairs); both passes run 
 results do not depend on who does them. Enter at `evaluate`.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +34,10 @@ class Result(NamedTuple):
     closest: float
 
 
+Part = tuple[int, int]  # first span, end
+PairArrays = tuple[Ints, npt.NDArray[np.int32], npt.NDArray[np.int32], Floats]  # first_i, j_p, s_p, shifts
+
+
 class _Listed(NamedTuple):
     """Pairs as the kernels want them: shifts in rows of four, then one that leads beyond the cutoff."""
 
@@ -44,9 +49,9 @@ class _Listed(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """Which spans are done together, and whether the slopes of all are kept."""
+    """Which spans are done together, and whether what is stored of their pairs is kept for all."""
 
-    parts: list[tuple[int, int]]
+    parts: list[Part]
     keep: bool
     threads: int
 
@@ -73,78 +78,86 @@ def evaluate(
         shifts[s_p], Å. Pairs beyond the cutoff add nothing.
     threads : int
     """
-    rows = np.zeros((len(shifts) + 1, 4))
-    rows[:-1, :3], rows[-1, 0] = shifts, 1.0625 * functions.cutoff
-    listed = _Listed(first_i, j_p, s_p, rows, int(np.diff(first_i).max()))
-    return _Evaluation(functions, a_i, positions, listed, threads).run()
+    return _Evaluation(functions, a_i, positions, (first_i, j_p, s_p, shifts), threads).run()
 
 
-class _Evaluation:
-    """The arrays of one evaluation, and its two passes over parts of the atoms."""
+class Passes:
+    """Atoms, pairs and plan of passes over parts of the atoms, and memory for columns of numbers of the pairs."""
+
+    columns_per_slope = 1
 
     def __init__(
-        self, functions: EAMFunctions, a_i: Ints, positions: Floats, listed: _Listed, threads: int
+        self, functions: EAMFunctions, a_i: Ints, positions: Floats, pairs: PairArrays, threads: int
     ) -> None:
-        n_atoms = len(a_i)
-        n_spans = -(-n_atoms // SPAN)
-        self.functions, self.form, self.a_i, self.listed = functions, functions.form, a_i, listed
+        first_i, j_p, s_p, shifts = pairs
+        rows = np.zeros((len(shifts) + 1, 4))
+        rows[:-1, :3], rows[-1, 0] = shifts, 1.0625 * functions.cutoff
+        self.listed = _Listed(first_i, j_p, s_p, rows, int(np.diff(first_i).max()))
+        self.functions, self.form, self.a_i = functions, functions.form, a_i
         self.lanes = host_lanes(registers=1)
         self.n_slopes = 3 if getattr(self.form, "two_way", False) else 2
         self.atoms = lane_kernels.rows_of_four(positions, a_i.astype(float))
-        self.rho_i, self.phi_i, self.dF_i, self.energies_i = np.empty((4, n_atoms))
-        self.forces, self.virial_s = np.empty((n_atoms, 3)), np.empty((n_spans, 6))
-        self.closest_s = np.empty(n_spans)
-        self.span_size = SPAN * listed.n_slots * self.n_slopes
-        self.plan = _plan(n_spans, 8 * self.span_size, len(listed.j_p), threads)
-        self.kept = np.empty(n_spans * self.span_size if self.plan.keep else 0)
+        self.n_spans = -(-len(a_i) // SPAN)
+        self.span_size = SPAN * self.listed.n_slots * self.n_slopes * self.columns_per_slope
+        self.plan = _plan(self.n_spans, 8 * self.span_size, len(j_p), threads)
+        self.kept = np.empty(self.n_spans * self.span_size if self.plan.keep else 0)
+
+    def each_part(self, work: Callable[[Part], object]) -> None:
+        """Call `work` with every part of the atoms, in threads."""
+        share(work, self.plan.parts, self.plan.threads)
+
+    def columns(self, part: Part) -> Floats:
+        """Return the place of a part's columns: kept, or new."""
+        first, last = (n * self.span_size for n in part)
+        return self.kept[first:last] if self.plan.keep else np.empty(last - first)
+
+    def atoms_of(self, part: Part) -> slice:
+        """Return which atoms a part has."""
+        return slice(part[0] * SPAN, part[1] * SPAN)
+
+    def space(self) -> Space:
+        """Return memory of one thread."""
+        return Space.of(self.lanes.width, self.listed.n_slots)
+
+
+class _Evaluation(Passes):
+    """The two passes of an evaluation."""
 
     def run(self) -> Result:
-        parts, keep, threads = self.plan
-        share(self._embed, parts, threads)
-        with_slopes = self.atoms if keep else self.atoms.copy()
-        with_slopes[:, 3] = self.dF_i
-        share(lambda part: self._push(part, with_slopes), parts, threads)
+        n_atoms = len(self.a_i)
+        self.rho_i, self.phi_i, self.dF_i, self.energies_i = np.empty((4, n_atoms))
+        self.forces, self.virial_s = np.empty((n_atoms, 3)), np.empty((self.n_spans, 6))
+        self.closest_s = np.empty(self.n_spans)
+        self.each_part(self._embed)
+        with_dF = self.atoms if self.plan.keep else self.atoms.copy()
+        with_dF[:, 3] = self.dF_i
+        self.each_part(lambda part: self._push(part, with_dF))
         closest = float(self.closest_s.min())
         closest = closest if closest < self.functions.cutoff else np.inf
         return Result(self.energies_i, self.forces, self.virial_s.sum(axis=0), closest)
 
-    def _slopes(self, part: tuple[int, int]) -> Floats:
-        """Return the place of a part's slopes."""
-        first, last = (size * self.span_size for size in part)
-        return self.kept[first:last] if self.plan.keep else np.empty(last - first)
-
-    def _embed(self, part: tuple[int, int]) -> None:
+    def _embed(self, part: Part) -> None:
         """Do the densities and embedding energies of a part."""
         self._densities(part)
-        i = slice(part[0] * SPAN, part[1] * SPAN)
+        i = self.atoms_of(part)
         site = self.functions.site_terms(self.rho_i[i], self.a_i[i])
         self.energies_i[i] = site.F + 0.5 * self.phi_i[i]
         self.dF_i[i] = site.dF
 
-    def _densities(self, part: tuple[int, int]) -> Floats:
-        slopes = self._slopes(part)
+    def _densities(self, part: Part) -> Floats:
+        slopes = self.columns(part)
         lane_kernels.densities(
-            self.lanes, self.form, *part, self.listed, self.n_slopes, self.atoms, self._space(),
+            self.lanes, self.form, *part, self.listed, self.n_slopes, self.atoms, self.space(),
             self.rho_i, self.phi_i, slopes, self.closest_s,
         )  # fmt: skip
         return slopes
 
-    def _push(self, part: tuple[int, int], atoms: Floats) -> None:
-        slopes = self._slopes(part) if self.plan.keep else self._densities(part)
+    def _push(self, part: Part, atoms: Floats) -> None:
+        slopes = self.columns(part) if self.plan.keep else self._densities(part)
         lane_kernels.forces(
-            self.lanes,
-            *part,
-            self.listed,
-            self.n_slopes,
-            atoms,
-            self._space(),
-            slopes,
-            self.forces,
-            self.virial_s,
-        )
-
-    def _space(self) -> Space:
-        return Space.of(self.lanes.width, self.listed.n_slots)
+            self.lanes, *part, self.listed, self.n_slopes, atoms, self.space(), slopes,
+            self.forces, self.virial_s,
+        )  # fmt: skip
 
 
 def _plan(n_spans: int, span_bytes: int, n_pairs: int, threads: int) -> _Plan:

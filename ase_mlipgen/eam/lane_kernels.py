@@ -22,9 +22,13 @@ SPAN = 256
 
 
 class Space(NamedTuple):
-    """Memory of one thread: rows, results and first pairs of the atoms of a batch; lines of neighbours and shifts."""
+    """Memory of one thread: rows, results and first pairs of the atoms of a batch; lines of neighbours and shifts.
+
+    `own_v` is for rows of displacements (`lane_tangents`).
+    """
 
     own: Floats
+    own_v: Floats
     result: Floats
     begin: Ints
     line_j: npt.NDArray[np.int32]
@@ -33,8 +37,8 @@ class Space(NamedTuple):
     @classmethod
     def of(cls, width: int, n_slots: int) -> "Space":
         """Return space for batches of `width` atoms with up to `n_slots` pairs each."""
-        lines = np.empty((2, width * n_slots), np.int32)
-        return cls(np.empty(4 * width), np.empty(4 * width), np.empty(width, np.int64), lines[0], lines[1])
+        lines, rows = np.empty((2, width * n_slots), np.int32), np.empty((3, 4 * width))
+        return cls(rows[0], rows[1], rows[2], np.empty(width, np.int64), lines[0], lines[1])
 
 
 @kernel
@@ -48,19 +52,26 @@ def rows_of_four(positions, fourth_i):
 
 
 @helper
-def _line_up(width, start, end, first_i, j_p, s_p, far, atoms, own, fourth, begin, line_j, line_s):
-    """Fill `own`, `fourth` and `begin` for a batch; return its slots, and whether its pairs are in the lines.
+def own_rows(width, start, end, rows, own, fourth):
+    """Fill `own` with the rows of a batch, but `fourth` with their last numbers; lanes beyond repeat the last atom."""
+    for lane in range(width):
+        i = 4 * min(start + lane, end - 1)
+        own[4 * lane], own[4 * lane + 1], own[4 * lane + 2] = rows[i], rows[i + 1], rows[i + 2]
+        own[4 * lane + 3], fourth[lane] = 0.0, rows[i + 3]
+
+
+@helper
+def line_up(width, start, end, first_i, j_p, s_p, far, begin, line_j, line_s):
+    """Fill `begin` for a batch; return its slots, and whether its pairs are in the lines.
 
     Batches whose atoms have unlike numbers of pairs are copied there and filled up with shift `far`. Lanes beyond
-    `end` repeat the last atom, without its pairs.
+    `end` are the last atom, without its pairs.
     """
     n_slots, even = 0, end - start == width
     for i in range(start, end):
         n_slots = max(n_slots, first_i[i + 1] - first_i[i])
     for lane in range(width):
         i = min(start + lane, end - 1)
-        own[4 * lane], own[4 * lane + 1], own[4 * lane + 2] = atoms[4 * i], atoms[4 * i + 1], atoms[4 * i + 2]
-        own[4 * lane + 3], fourth[lane] = 0.0, atoms[4 * i + 3]
         begin[lane] = first_i[i]
         even = even and first_i[i + 1] - first_i[i] == n_slots
     if even:
@@ -104,7 +115,7 @@ def densities(
     n_atoms, far = rho_i.shape[0], shifts.shape[0] - 1
     table = raw(form)
     p_first, p_j, p_s, p_atoms, p_shifts = raw(first_i), raw(j_p), raw(s_p), raw(atoms), raw(shifts)
-    own, p_result, begin, line_j, line_s = raw(space)
+    own, _, p_result, begin, line_j, line_s = raw(space)
     p_slopes = raw(slopes)
     row = 0
     for span in range(first_span, last_span):
@@ -112,9 +123,8 @@ def densities(
         stop = min((span + 1) * SPAN, n_atoms)
         for start in range(span * SPAN, stop, width):
             end = min(start + width, stop)
-            n, copied = _line_up(
-                width, start, end, p_first, p_j, p_s, far, p_atoms, own, p_result, begin, line_j, line_s
-            )
+            own_rows(width, start, end, p_atoms, own, p_result)
+            n, copied = line_up(width, start, end, p_first, p_j, p_s, far, begin, line_j, line_s)
             js, ss = (line_j, line_s) if copied else (p_j, p_s)
             a = load(lanes, p_result, 0)
             rho, phi = splat(lanes, 0.0), splat(lanes, 0.0)
@@ -123,7 +133,7 @@ def densities(
                 x, y, z, b = neighbour_rows(lanes, p_atoms, own, p_shifts, js, ss, begin, slot)
                 square = fma(x, x, fma(y, y, z * z))
                 closest = smaller(closest, square)
-                f, v, f_slope, back, v_slope = pair_terms(lanes, table, square, a, b)
+                f, v, f_slope, back, v_slope, _, _, _ = pair_terms(lanes, table, square, a, b)
                 rho, phi = rho + f, phi + v
                 store(p_slopes, at, v_slope)
                 store(p_slopes, at + 1, f_slope)
@@ -151,7 +161,7 @@ def forces(
     width = space.begin.shape[0]
     n_atoms, far = forces.shape[0], shifts.shape[0] - 1
     p_first, p_j, p_s, p_atoms, p_shifts = raw(first_i), raw(j_p), raw(s_p), raw(atoms), raw(shifts)
-    own, p_result, begin, line_j, line_s = raw(space)
+    own, _, p_result, begin, line_j, line_s = raw(space)
     p_slopes, p_forces = raw(slopes), raw(forces)
     row, zero = 0, splat(lanes, 0.0)
     for span in range(first_span, last_span):
@@ -159,9 +169,8 @@ def forces(
         stop = min((span + 1) * SPAN, n_atoms)
         for start in range(span * SPAN, stop, width):
             end = min(start + width, stop)
-            n, copied = _line_up(
-                width, start, end, p_first, p_j, p_s, far, p_atoms, own, p_result, begin, line_j, line_s
-            )
+            own_rows(width, start, end, p_atoms, own, p_result)
+            n, copied = line_up(width, start, end, p_first, p_j, p_s, far, begin, line_j, line_s)
             js, ss = (line_j, line_s) if copied else (p_j, p_s)
             dF_i = load(lanes, p_result, 0)
             f_x, f_y, f_z = zero, zero, zero

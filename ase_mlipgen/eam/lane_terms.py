@@ -14,7 +14,7 @@ from numba.extending import overload
 
 from ase_mlipgen.eam.functions import Floats
 from ase_mlipgen.eam.lane_gather import table_rows
-from ase_mlipgen.jit import helper
+from ase_mlipgen.jit import helper, inlined
 from ase_mlipgen.simd import (
     fma,
     larger,
@@ -94,14 +94,15 @@ class SplineForm(NamedTuple):
 
 
 def pair_terms(lanes: Any, form: Any, square: Any, a: Any, b: Any) -> Any:
-    """Return f, phi, f'/r, the f'/r that the neighbour feels, and phi'/r, in compiled code.
+    """Return f, phi; slopes f'/r, the f'/r that the neighbour feels, phi'/r; curvatures of the same three.
 
-    `square` is r^2 (Å^2), a and b are the elements of atom and neighbour, all vectors.
+    In compiled code, where what is not used costs nothing. `square` is r^2 (Å^2), a and b are the elements of atom and
+    neighbour, all vectors. The curvature of x is (x'' - x'/r) / r^2: x'/r changes by it times d . (change of d).
     """
     raise NotImplementedError("pair_terms exists in compiled code only")
 
 
-@overload(pair_terms)
+@overload(pair_terms, jit_options={"forceinline": True})
 def _pair_terms(lanes, form, square, a, b):
     forms: dict[Any, Any] = {AnalyticForm: _analytic, SplineForm: _splines}
     compiled = forms[form.instance_class]
@@ -121,15 +122,48 @@ def power_of_two(lanes, x):
     return fma(q, x * power, power)
 
 
-@helper
-def _nineteenth(y):
+@inlined
+def _decay(lanes, y, y18, per_D, power, slope, slope_y, bend_y):
+    """Return e = power / D and two derivatives by r, where `slope` r is the exponent and D = 1 + y^20."""
+    e = power * per_D
+    y19_D = y18 * y * per_D
+    L = fma(slope_y, y19_D, slope)
+    dL = bend_y * (fma(splat(lanes, -20.0) * y19_D, y19_D, splat(lanes, 19.0) * y18 * per_D))
+    return e, e * L, e * fma(L, L, dL)
+
+
+@inlined
+def _eighteenth(y):
     y2 = y * y
     y4 = y2 * y2
     y8 = y4 * y4
-    return y8 * y8 * (y2 * y)
+    return y8 * y8 * y2
 
 
-@helper
+@inlined
+def _switch(lanes, form, r):
+    """Return the smoothstep and two derivatives; its u falls from 1 to exactly 0 at the cutoff."""
+    one = splat(lanes, 1.0)
+    u = smaller(max0((splat(lanes, form.cutoff) - r) * splat(lanes, form.per_width)), one)
+    t = one - u
+    S = u * u * (u * u)
+    S = S * fma(t, fma(t, fma(t, splat(lanes, 20.0), splat(lanes, 10.0)), splat(lanes, 4.0)), one)
+    tu = t * u
+    dS = splat(lanes, -140.0 * form.per_width) * tu * (tu * tu)
+    ddS = splat(lanes, -420.0 * form.per_width * form.per_width) * (tu * tu) * (u - t)
+    return S, dS, ddS
+
+
+@inlined
+def _faded(e, switch, per_r):
+    """Return e S, its slope and its curvature."""
+    S, dS, ddS = switch
+    slope = fma(e[1], S, e[0] * dS) * per_r
+    bend = fma(e[2], S, fma(e[1] + e[1], dS, e[0] * ddS))
+    return e[0] * S, slope, (bend - slope) * per_r * per_r
+
+
+@inlined
 def _analytic(lanes, form, square, a, b):
     """One division serves 1/r and both denominators D = 1 + y^20."""
     one = splat(lanes, 1.0)
@@ -137,44 +171,36 @@ def _analytic(lanes, form, square, a, b):
     r = sqrt(smaller(splat(lanes, (1.0625 * form.cutoff) ** 2), square))
     x = r * splat(lanes, form.per_r_e)
     y_a, y_b = x - splat(lanes, form.kappa), x - splat(lanes, form.lambda_)
-    y19_a, y19_b = _nineteenth(y_a), _nineteenth(y_b)
-    D_a, D_b = fma(y19_a, y_a, one), fma(y19_b, y_b, one)
+    y18_a, y18_b = _eighteenth(y_a), _eighteenth(y_b)
+    D_a, D_b = fma(y18_a, y_a * y_a, one), fma(y18_b, y_b * y_b, one)
     both = D_a * D_b
     per_all = one / (both * r)
     per_r, per_both = per_all * both, per_all * r
-    per_D_a, per_D_b = per_both * D_b, per_both * D_a
     beyond = one - x
-    e_a = power_of_two(lanes, splat(lanes, form.alpha) * beyond) * (splat(lanes, form.A) * per_D_a)
-    e_b = power_of_two(lanes, splat(lanes, form.beta) * beyond) * per_D_b
-    slope_y = splat(lanes, form.slope_y)
-    de_a = e_a * fma(slope_y * y19_a, per_D_a, splat(lanes, form.slope_a))
-    de_b = e_b * fma(slope_y * y19_b, per_D_b, splat(lanes, form.slope_b))
-    minus_B = splat(lanes, -form.B)
-    v, dv = fma(minus_B, e_b, e_a), fma(minus_B, de_b, de_a)
-
-    # Smoothstep: u falls from 1 to exactly 0 at the cutoff.
-    u = smaller(max0((splat(lanes, form.cutoff) - r) * splat(lanes, form.per_width)), one)
-    t = one - u
-    S = u * u * (u * u)
-    S = S * fma(t, fma(t, fma(t, splat(lanes, 20.0), splat(lanes, 10.0)), splat(lanes, 4.0)), one)
-    tu = t * u
-    dS = splat(lanes, -140.0 * form.per_width) * tu * (tu * tu)
-    f_e = splat(lanes, form.f_e)
-    f_slope = fma(de_b, S, e_b * dS) * (f_e * per_r)
-    return e_b * (f_e * S), v * S, f_slope, f_slope, fma(dv, S, v * dS) * per_r
+    power_a = power_of_two(lanes, splat(lanes, form.alpha) * beyond) * splat(lanes, form.A)
+    power_b = power_of_two(lanes, splat(lanes, form.beta) * beyond)
+    slope_y, bend_y = splat(lanes, form.slope_y), splat(lanes, form.slope_y * form.per_r_e)
+    slope_a, slope_b = splat(lanes, form.slope_a), splat(lanes, form.slope_b)
+    e_a = _decay(lanes, y_a, y18_a, per_both * D_b, power_a, slope_a, slope_y, bend_y)
+    e_b = _decay(lanes, y_b, y18_b, per_both * D_a, power_b, slope_b, slope_y, bend_y)
+    minus_B, f_e = splat(lanes, -form.B), splat(lanes, form.f_e)
+    v = fma(minus_B, e_b[0], e_a[0]), fma(minus_B, e_b[1], e_a[1]), fma(minus_B, e_b[2], e_a[2])
+    switch = _switch(lanes, form, r)
+    f, f_slope, f_curve = _faded((f_e * e_b[0], f_e * e_b[1], f_e * e_b[2]), switch, per_r)
+    phi, phi_slope, phi_curve = _faded(v, switch, per_r)
+    return f, phi, f_slope, f_slope, phi_slope, f_curve, f_curve, phi_curve
 
 
-@helper
-def _slope(lanes, c, t):
-    return fma(t, fma(splat(lanes, 3.0) * c[3], t, splat(lanes, 2.0) * c[2]), c[1])
+@inlined
+def _cubic(lanes, c, t):
+    """Return a cubic and two derivatives."""
+    two, three = splat(lanes, 2.0), splat(lanes, 3.0)
+    value = fma(t, fma(t, fma(c[3], t, c[2]), c[1]), c[0])
+    slope = fma(t, fma(three * c[3], t, two * c[2]), c[1])
+    return value, slope, two * fma(three * c[3], t, c[2])
 
 
-@helper
-def _value(c, t):
-    return fma(t, fma(t, fma(c[3], t, c[2]), c[1]), c[0])
-
-
-@helper
+@inlined
 def _splines(lanes, form, square, a, b):
     r = sqrt(square)
     per_r = splat(lanes, 1.0) / r
@@ -182,16 +208,18 @@ def _splines(lanes, form, square, a, b):
     t = fma(k, splat(lanes, -form.step), r)
     n_intervals, n_elements = splat(lanes, form.n_intervals), splat(lanes, form.n_elements)
     row = fma(n_intervals, fma(n_elements, a, b), k)
-    f, rphi = table_rows(form.coefficients, row, 0), table_rows(form.coefficients, row, 1)
-    f_slope = _slope(lanes, f, t)
-    back = f_slope
+    f = _cubic(lanes, table_rows(form.coefficients, row, 0), t)
+    back = f
+    z = _cubic(lanes, table_rows(form.coefficients, row, 1), t)
     if form.two_way:
         row = fma(n_intervals, fma(n_elements, b, a), k)
-        back = _slope(lanes, table_rows(form.coefficients, row, 0), t)
+        back = _cubic(lanes, table_rows(form.coefficients, row, 0), t)
+    # Beyond the cutoff slopes and curvatures vanish by 1/r, the values by themselves.
     cutoff = splat(lanes, form.cutoff)
-    # Beyond the cutoff the slopes vanish by per_r, the values one by one.
-    phi = _value(rphi, t) * per_r
+    f_value, phi = where_below(r, cutoff, f[0]), where_below(r, cutoff, z[0] * per_r)
     per_r = where_below(r, cutoff, per_r)
-    phi_slope = (_slope(lanes, rphi, t) - phi) * per_r * per_r
-    f_value, phi = where_below(r, cutoff, _value(f, t)), where_below(r, cutoff, phi)
-    return f_value, phi, f_slope * per_r, back * per_r, phi_slope
+    f_slope, back_slope, phi_slope = f[1] * per_r, back[1] * per_r, (z[1] - phi) * per_r * per_r
+    per_square = per_r * per_r
+    f_curve, back_curve = (f[2] - f_slope) * per_square, (back[2] - back_slope) * per_square
+    phi_curve = (z[2] * per_r - splat(lanes, 3.0) * phi_slope) * per_square
+    return f_value, phi, f_slope, back_slope, phi_slope, f_curve, back_curve, phi_curve

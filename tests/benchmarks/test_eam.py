@@ -1,8 +1,8 @@
 """Speed of EAM2D on the planar tungsten sheet, one thread, neighbour list kept: LAMMPS and matscipy beside it.
 
 Run with `pytest tests/benchmarks --benchmark-enable`. All codes evaluate the same 6 Å potential, LAMMPS, matscipy and
-"tables" from the same file; all give energy, forces and virial; matscipy lists its neighbours each time. "calculator" is a call of ASE with atoms moved,
-"kernel" the evaluation of a list of pairs alone.
+"tables" from the same file; all give energy, forces and virial; matscipy lists its neighbours each time. "calculator"
+is a call of ASE with atoms moved, "kernel" the evaluation of a list of pairs alone.
 """
 
 import statistics

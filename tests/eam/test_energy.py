@@ -10,6 +10,7 @@ from ase.build import bulk
 from ase_mlipgen.eam import energy
 from ase_mlipgen.eam.analytic import TUNGSTEN
 from ase_mlipgen.eam.hessian import hessian
+from ase_mlipgen.eam.tangents import hessian_products
 from ase_mlipgen.neighbors import pairs
 from ase_mlipgen.simd import Lanes
 from tests.eam import reference
@@ -171,3 +172,32 @@ def test_hessian_is_the_second_derivative():
         h = 1e-5
         expected = (slope(atoms.positions + h * u, v) - slope(atoms.positions - h * u, v)) / (2 * h)
         assert v.ravel() @ (H @ u.ravel()) == pytest.approx(expected, rel=1e-6, abs=1e-7)
+
+
+@pytest.mark.parametrize("n", [7, 8, 257])
+@pytest.mark.parametrize("width", [4, 8])
+def test_hessian_products(n, width, monkeypatch):
+    """Against the sparse Hessian, whose derivation is another."""
+    monkeypatch.setattr(energy, "host_lanes", lambda registers: Lanes(width))
+    atoms = gas(n)
+    mixed, v_vic = np.random.default_rng(1).integers(0, 2, n), np.random.default_rng(2).normal(size=(3, n, 3))
+    for functions, a_i in ((FUNCTIONS, mixed), (tables(symmetric=True), mixed), (TUNGSTEN, 0 * mixed)):
+        found = pairs(atoms, functions.cutoff + 0.5)
+        H = hessian(functions, a_i, *listed(found))
+        expected = (H @ v_vic.reshape(3, -1).T).T.reshape(v_vic.shape)
+        result = hessian_products(functions, a_i, *found, v_vic)
+        np.testing.assert_allclose(result, expected, rtol=0, atol=1e-11 * abs(expected).max())
+    assert hessian_products(TUNGSTEN, 0 * mixed, *found, v_vic[:0]).shape == (0, n, 3)
+
+
+def test_hessian_products_do_not_depend_on_threads(monkeypatch):
+    atoms = gas(2000)
+    found, v_vic = pairs(atoms, TUNGSTEN.cutoff), np.random.default_rng(2).normal(size=(2, 2000, 3))
+    a_i = np.zeros(2000, dtype=np.int64)
+    expected = hessian_products(TUNGSTEN, a_i, *found, v_vic)
+    monkeypatch.setattr(energy, "PAIRS_PER_THREAD", 10_000)
+    for kept_bytes in (2**27, 0):
+        monkeypatch.setattr(energy, "KEPT_BYTES", kept_bytes)
+        for threads in (1, 2, 3):
+            result = hessian_products(TUNGSTEN, a_i, *found, v_vic, threads=threads)
+            np.testing.assert_array_equal(result, expected)

@@ -53,10 +53,13 @@ def test_pair_terms_equal_the_scalar_functions(name, width):
     rng = np.random.default_rng(0)
     r = np.concatenate([rng.uniform(0.5, functions.cutoff, 1600), rng.uniform(functions.cutoff, 9, 160)])
     a, b = rng.integers(0, len(functions.elements), (2, len(r)))
-    out = np.empty((5, len(r)))
+    out = np.empty((8, len(r)))
     all_terms(Lanes(width), functions.form, r * r, a.astype(float), b.astype(float), out, len(r) // width)
     there, back = functions.pair_terms(r, a, b), functions.pair_terms(r, b, a)
-    expected = there.f, there.phi, there.df / r, back.df / r, there.dphi / r
+    slopes = [there.df / r, back.df / r, there.dphi / r]
+    bends = [there.ddf, back.ddf, there.ddphi]
+    curvatures = [(bend - slope) / r**2 for bend, slope in zip(bends, slopes, strict=True)]
+    expected = [there.f, there.phi, *slopes, *curvatures]
     for mine, theirs in zip(out, expected, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-12, atol=1e-13 * np.abs(theirs).max())
     assert not out[:, r >= functions.cutoff].any()
@@ -65,6 +68,6 @@ def test_pair_terms_equal_the_scalar_functions(name, width):
 @pytest.mark.parametrize("functions", [TUNGSTEN, tables()], ids=["analytic", "tables"])
 def test_exactly_zero_from_the_cutoff_on(functions):
     r = np.array([functions.cutoff, np.nextafter(functions.cutoff, 9), 6.375, 1e3, 1e9, 8.0, 7.0, 6.5])
-    out = np.empty((5, 8))
+    out = np.empty((8, 8))
     all_terms(Lanes(8), functions.form, np.nextafter(r * r, np.inf), 0 * r, 0 * r, out, 1)
     assert not out.any()
