@@ -15,7 +15,7 @@ from ase.data import atomic_numbers, chemical_symbols, covalent_radii, reference
 
 from ase_mlipgen.ace import kernels
 from ase_mlipgen.ace.core import PairCore, zbl_core
-from ase_mlipgen.ace.evaluation import Potential, Structure, evaluate
+from ase_mlipgen.ace.evaluation import Potential, evaluate
 from ase_mlipgen.ace.lane_core import CoreTables, core_tables
 from ase_mlipgen.ace.lane_plan import LanePlan, build_lane_plan
 from ase_mlipgen.ace.plan import (
@@ -29,6 +29,7 @@ from ase_mlipgen.ace.plan import (
     largest_n,
 )
 from ase_mlipgen.ace.radial import RadialBasis
+from ase_mlipgen.ace.sites import Structure
 from ase_mlipgen.ace.specification import Block, blocks, invariant_count, multiplicities
 from ase_mlipgen.neighbors import pairs
 

@@ -1,21 +1,17 @@
 """Threads for kernels that release the interpreter lock: results in order, few of them in flight.
 
-Numba's own threading layers cost milliseconds a call, spin on idle cores and do not survive a fork; a pool of Python
-threads over chunks of work does neither. Entry points: :func:`available_threads`, :func:`in_order`, and
-:func:`share` for jobs of a millisecond.
+Numba's own threading layers cost milliseconds a call, spin on idle cores and do not survive a fork; Python threads over
+chunks of work do neither. The caller is one of the threads: it takes chunks itself while it waits, so that it never
+stands in a worker's way, and nothing waits for a thread that is busy elsewhere.
+Entry points: :func:`available_threads`, :func:`in_order`.
 """
 
+import functools
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
-from typing import TypeVar
-
-# Threads of `share`, started when first wanted; a forked child has none of them and starts its own.
-_helpers: list[ThreadPoolExecutor] = []
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_helpers.clear)
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from threading import Condition
+from typing import Generic, TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -28,47 +24,103 @@ def available_threads() -> int:
     return os.cpu_count() or 1
 
 
-def in_order(work: Callable[[Task], Result], tasks: Iterable[Task], threads: int) -> Iterator[Result]:
-    """Yield the results of `work` in the order of the tasks, at most two a thread waiting to be taken.
+def in_order(work: Callable[[Task], Result], tasks: Sequence[Task], threads: int) -> Iterator[Result]:
+    """Yield the results of `work` in the order of the tasks; at most threads + 2 are begun and not yet done with.
 
-    One thread runs them one by one in the caller's, so that small jobs cost nothing extra.
+    Parameters
+    ----------
+    work : callable
+        Releases the interpreter lock for most of its time.
+    tasks : sequence
+    threads : int
+        Including the caller's; with one, tasks are worked on as results are asked for.
+
+    Raises
+    ------
+    Exception
+        What `work` raised for the first task that failed.
     """
-    if threads <= 1:
+    if threads <= 1 or len(tasks) <= 1:
         yield from map(work, tasks)
         return
-    pending = iter(tasks)
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[Result]] = deque(pool.submit(work, t) for t in islice(pending, 2 * threads))
-        while waiting:
-            result = waiting.popleft().result()
-            for task in islice(pending, 1):
-                waiting.append(pool.submit(work, task))
-            yield result
-
-
-def share(work: Callable[[Task], object], tasks: Iterable[Task], threads: int) -> None:
-    """Do all tasks, in any order: the caller's thread takes one after another, and idle helpers do likewise.
-
-    Helpers stay for the next call, and the caller waits only for those that have begun: a call costs 0.05 ms.
-    """
-    pending = iter(list(tasks))
-
-    def drain() -> None:
-        try:
-            for task in pending:
-                work(task)
-        except BaseException:
-            deque(pending, maxlen=0)  # nobody begins another
-            raise
-
-    if threads > 1 and not _helpers:
-        _helpers.append(ThreadPoolExecutor(max(1, available_threads() - 1)))
-    helping = [_helpers[0].submit(drain) for _ in range(threads - 1)]
+    shared = _Shared(work, tasks, threads + 2)
+    pool = _pool(threads - 1)
+    helpers = [pool.submit(shared.help) for _ in range(threads - 1)]
     try:
-        drain()
+        for k in range(len(tasks)):
+            yield shared.result(k)
     finally:
-        for future in helping:
-            future.cancel()
-    for future in helping:
-        if not future.cancelled():
-            future.result()
+        shared.close()
+        wait([helper for helper in helpers if not helper.cancel()])
+
+
+class _Shared(Generic[Task, Result]):
+    """Tasks that several threads begin in order, and their results."""
+
+    def __init__(self, work: Callable[[Task], Result], tasks: Sequence[Task], room: int) -> None:
+        self._work, self._tasks, self._room = work, tasks, room
+        self._n_begun = self._n_taken = 0
+        self._results: dict[int, tuple[Result | None, BaseException | None]] = {}
+        self._changed = Condition()
+
+    def result(self, k: int) -> Result:
+        """Return result k, the next one; begin tasks while it is not there."""
+        while True:
+            with self._changed:
+                self._n_taken = k
+                self._changed.notify_all()
+                while k not in self._results and not self._may_begin():
+                    self._changed.wait()
+                if k in self._results:
+                    found, error = self._results.pop(k)
+                    break
+                own = self._begin()
+            self._work_on(own)
+        if error is not None:
+            raise error
+        return found  # type: ignore[return-value]
+
+    def help(self) -> None:
+        """Work on tasks until all are begun."""
+        while True:
+            with self._changed:
+                while not self._may_begin() and self._n_begun < len(self._tasks):
+                    self._changed.wait()
+                if self._n_begun >= len(self._tasks):
+                    return
+                own = self._begin()
+            self._work_on(own)
+
+    def close(self) -> None:
+        """Begin no more tasks."""
+        with self._changed:
+            self._n_begun = len(self._tasks)
+            self._changed.notify_all()
+
+    def _may_begin(self) -> bool:
+        return self._n_begun < min(len(self._tasks), self._n_taken + self._room)
+
+    def _begin(self) -> int:
+        self._n_begun += 1
+        return self._n_begun - 1
+
+    def _work_on(self, k: int) -> None:
+        found: Result | None = None
+        error: BaseException | None = None
+        try:
+            found = self._work(self._tasks[k])
+        except BaseException as raised:  # handed to the caller, whose task it was
+            error = raised
+        with self._changed:
+            self._results[k] = (found, error)
+            self._changed.notify_all()
+
+
+@functools.cache
+def _pool(workers: int) -> ThreadPoolExecutor:
+    """Return a pool that stays: starting threads takes as long as evaluating hundreds of atoms."""
+    return ThreadPoolExecutor(workers, thread_name_prefix="ase_mlipgen")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of the threads

@@ -1,53 +1,85 @@
-"""Sharing of tasks among threads: all done once, errors passed on, also in a forked child."""
+"""Tasks in threads: order, bound on what is in flight, errors, early ends, forks."""
 
 import multiprocessing
+import sys
 import threading
 import time
+import warnings
 
 import pytest
 
-from ase_mlipgen.threads import in_order, share
+from ase_mlipgen.threads import available_threads, in_order
 
 
-@pytest.mark.parametrize("threads", [1, 2, 5])
-def test_every_task_is_done_once(threads):
-    done = []
-    share(done.append, range(1000), threads)
-    assert sorted(done) == list(range(1000))
-    assert list(in_order(str, range(50), threads)) == [str(k) for k in range(50)]
+def slow_square(k):
+    time.sleep(0.002 * ((7 * k) % 5))
+    return k * k
 
 
-def test_helpers_take_part():
-    """Each task ends only when another thread has come: one thread alone would wait for ever."""
-    meeting = threading.Barrier(2, timeout=30)
-    share(lambda _: meeting.wait(), range(2), 2)
+@pytest.mark.parametrize("threads", [1, 2, 3, 9])
+@pytest.mark.parametrize("n", [0, 1, 2, 25])
+def test_results_come_in_order(threads, n):
+    assert list(in_order(slow_square, range(n), threads)) == [k * k for k in range(n)]
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_errors_reach_the_caller(threads):
-    def work(task):
+def test_tasks_run_side_by_side():
+    meeting = threading.Barrier(2, timeout=20)
+    assert len(list(in_order(lambda _: meeting.wait(), range(2), 2))) == 2
+
+
+@pytest.mark.parametrize("threads", [2, 4])
+def test_few_results_wait(threads):
+    begun, most = [], 0
+    for taken, _ in enumerate(in_order(lambda k: begun.append(k), range(60), threads)):
         time.sleep(0.001)
-        if task == 7:
-            raise ZeroDivisionError(f"task {task}")
-
-    with pytest.raises(ZeroDivisionError, match="task 7"):
-        share(work, range(20), threads)
+        most = max(most, len(begun) - taken)
+    assert most <= threads + 2
 
 
-def _in_child(queue):
-    done = []
-    share(done.append, range(100), 2)
-    queue.put(len(done))
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_error_of_the_first_failing_task_is_raised(threads):
+    def work(k):
+        if k in (4, 5):
+            raise ValueError(f"task {k}")
+        return k
+
+    results = in_order(work, range(20), threads)
+    assert [next(results) for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="task 4"):
+        next(results)
+    assert list(in_order(abs, range(5), threads)) == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_forked_children_start_their_own_helpers():
-    share(time.sleep, [0.001] * 4, 2)
-    context = multiprocessing.get_context("fork")
-    queue = context.Queue()
-    child = context.Process(target=_in_child, args=(queue,))
-    child.start()
-    assert queue.get(timeout=30) == 100
-    child.join(30)
-    assert child.exitcode == 0
+def test_an_early_end_leaves_nothing_running():
+    running = []
+
+    def work(k):
+        running.append(k)
+        time.sleep(0.005)
+        running.remove(k)
+
+    results = in_order(work, range(100), 3)
+    next(results)
+    results.close()
+    assert running == []
+
+
+def _sum_in_child(connection):
+    connection.send(sum(in_order(slow_square, range(10), 2)))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork")
+def test_a_forked_process_has_threads_of_its_own():
+    assert sum(in_order(slow_square, range(10), 2)) == 285
+    ours, theirs = multiprocessing.Pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # 3.12: forking while threads run
+        child = multiprocessing.get_context("fork").Process(target=_sum_in_child, args=(theirs,))
+        child.start()
+    assert ours.poll(20)
+    assert ours.recv() == 285
+    child.join(20)
+
+
+def test_there_is_a_thread():
+    assert available_threads() >= 1

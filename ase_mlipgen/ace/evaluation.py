@@ -12,36 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ase_mlipgen.ace import lanes
-from ase_mlipgen.ace.lane_collect import collect, spread
+from ase_mlipgen.ace.lane_collect import spread
 from ase_mlipgen.ace.lane_core import CoreTables, add_core
 from ase_mlipgen.ace.plan import Angular, Radial
-from ase_mlipgen.ace.simd import Lanes, host_lanes
+from ase_mlipgen.ace.simd import host_lanes
+from ase_mlipgen.ace.sites import Sites, Structure, collect_sites, padded
+from ase_mlipgen.ace.workspace import Workspace, borrow, give_back
 from ase_mlipgen.threads import in_order
 
-Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-BLOCK = 1024  # atoms; a block's vectors and gradients (2 MB) stay in the caches
-
-
-class Structure(NamedTuple):
-    """Pairs of a structure: pair p of atom i is positions[j_p] - positions[i] + shifts[s_p] (see `neighbors.Pairs`).
-
-    Attributes
-    ----------
-    positions : (n_atoms, 3) array, Å
-    first_i : (n_atoms + 1,) ints
-    j_p, s_p : (n_pairs,) 32-bit ints
-    shifts : (n_shifts, 3) array, Å
-    mu_i : (n_atoms,) ints
-        Element index of every atom.
-    """
-
-    positions: Floats
-    first_i: Ints
-    j_p: npt.NDArray[np.int32]
-    s_p: npt.NDArray[np.int32]
-    shifts: Floats
-    mu_i: Ints
+BLOCK = 512  # atoms; a block has megabytes of vectors and gradients, and 4096 atoms have blocks for several threads
 
 
 class Potential(NamedTuple):
@@ -77,15 +57,13 @@ class Totals(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """Gradients of the pairs of atoms start, start + 1, ..."""
+    """Gradients of the pairs of some sites, in memory of `space`."""
 
-    start: int
-    first_c: Ints
-    j_c: npt.NDArray[np.int32]
+    sites: Sites
     gradient_cc: Floats
     energies_k: Floats
     virial_ab: Floats
-    smallest_square: float
+    space: Workspace
 
 
 def evaluate(structure: Structure, potential: Potential, threads: int = 1) -> Totals:
@@ -94,47 +72,54 @@ def evaluate(structure: Structure, potential: Potential, threads: int = 1) -> To
     energies_i, forces, virial_ab = np.empty(n_atoms), np.zeros((n_atoms, 3)), np.zeros((3, 3))
     smallest = np.inf
     starts = range(0, n_atoms, BLOCK)
-    structure = structure._replace(
-        positions=lanes.padded(structure.positions), shifts=lanes.padded(structure.shifts)
-    )
-    for block in in_order(
-        lambda start: _block(start, structure, potential), starts, min(threads, len(starts))
-    ):
-        energies_i[block.start : block.start + len(block.energies_k)] = block.energies_k
-        spread(block.start, block.first_c, block.j_c, block.gradient_cc, forces)
+    size = _scratch_size(structure, potential)
+    structure = padded(structure)
+
+    def work(start: int) -> _Block:
+        return _block(start, structure, potential, borrow(size))
+
+    for block in in_order(work, starts, min(threads, len(starts))):
+        sites = block.sites
+        energies_i[sites.start : sites.start + len(block.energies_k)] = block.energies_k
+        spread(sites.start, sites.first_c, sites.j_c, block.gradient_cc, forces)
         virial_ab += block.virial_ab
-        smallest = min(smallest, block.smallest_square)
+        smallest = min(smallest, sites.smallest_square)
+        give_back(block.space)
     return Totals(energies_i, forces, _voigt(virial_ab), float(np.sqrt(smallest)))
 
 
-def _block(start: int, structure: Structure, potential: Potential) -> _Block:
-    """Evaluate the atoms start, start + 1, ... of a structure whose vectors are padded."""
-    positions, first_i, j_p, s_p, shifts, mu_i = structure
-    stop = min(start + BLOCK, len(mu_i))
-    room = int(first_i[stop] - first_i[start])
-    first_c, j_c, d_cc = np.empty(stop - start + 1, np.int64), np.empty(room, np.int32), lanes.rows(room + 1)
-    smallest = collect(
-        Lanes(4), start, stop, potential.cutoff, positions, first_i, j_p, s_p, shifts, first_c, j_c, d_cc
-    )
-    n_pairs = int(first_c[-1])
-    d_cc = d_cc[: n_pairs + 1]
-    d_cc[n_pairs] = lanes.spare_pair(potential.cutoff)
-    energies_k, gradient_cc, virial_ab = np.zeros(stop - start), lanes.rows(n_pairs + 1), np.zeros((3, 3))
+def _scratch_size(structure: Structure, potential: Potential) -> int:
+    """Return the numbers of scratch memory for the largest block: eleven a pair, and what the lanes need."""
+    first_i = structure.first_i
+    room = int(np.diff(first_i[:-1:BLOCK], append=first_i[-1]).max())
+    widest = int(np.max(np.diff(first_i)))
+    lane = [
+        lanes.scratch_size(model, radial, potential.angular, widest)
+        for model, radial in zip(potential.models, potential.radial, strict=False)
+    ]
+    return 11 * room + 3 * BLOCK + sum(lane) + 1000
+
+
+def _block(start: int, structure: Structure, potential: Potential, space: Workspace) -> _Block:
+    """Evaluate the atoms start, start + 1, ... of a padded structure."""
+    mu_i, stop = structure.mu_i, min(start + BLOCK, len(structure.mu_i))
+    sites = collect_sites(start, stop, structure, potential.cutoff, space)
+    _, first_c, j_c, d_cc, _ = sites
+    energies_k, gradient_cc, virial_ab = np.zeros(stop - start), space.empty(*d_cc.shape), np.zeros((3, 3))
     if not all(model.lane_plan for model in potential.models) or not potential.models:
         gradient_cc[:] = 0.0
     for a, model in enumerate(potential.models):
         virial_ab += lanes.evaluate(
             np.flatnonzero(mu_i[start:stop] == a), first_c, j_c, d_cc, mu_i,
-            model, potential.radial[a], potential.angular, energies_k, gradient_cc,
+            model, potential.radial[a], potential.angular, energies_k, gradient_cc, space=space,
         )  # fmt: skip
     if potential.cores is not None:
-        width = host_lanes().width
         add_core(
             host_lanes(), start, first_c, j_c, d_cc, mu_i, len(potential.radial), potential.cores,
-            np.empty((2, n_pairs), np.int64), lanes.aligned(3 * width).reshape(3, width),
+            space.empty(2, len(j_c), dtype=np.int64), space.empty(3, host_lanes().width),
             energies_k, gradient_cc, virial_ab,
         )  # fmt: skip
-    return _Block(start, first_c, j_c, gradient_cc, energies_k, virial_ab, smallest)
+    return _Block(sites, gradient_cc, energies_k, virial_ab, space)
 
 
 def _voigt(W_ab: Floats) -> Floats:

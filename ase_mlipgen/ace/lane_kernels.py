@@ -90,6 +90,10 @@ def evaluate(
     c, x, d_c, slots = raw(linear), raw(values), raw(d_cc), raw(slot_c)
     for row in range(9):
         store(flat, at.W + row, splat(lanes, 0.0))
+    for row in range(at.Y, at.records):
+        store(flat, row, splat(lanes, 0.0))
+    for row in range(at.size - at.stride, at.size):
+        store(flat, row, splat(lanes, 0.0))
     for start in range(0, len(centres), width):
         members = centres[start : start + width]
         for row in range(STRIDE * products.n_A):

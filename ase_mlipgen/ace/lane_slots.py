@@ -6,7 +6,7 @@ come back; loops run over n innermost, with the harmonics or the sums in registe
 """
 
 from ase_mlipgen.ace.lane_layout import STRIDE
-from ase_mlipgen.ace.simd import fma, load, max0, splat, sqrt, store
+from ase_mlipgen.ace.simd import fma, load, max0, splat, sqrt, step, store
 from ase_mlipgen.jit import helper, inlined
 
 
@@ -27,8 +27,9 @@ def _radial(lanes, inverse, mu, radial, work, R, dR):
     lower = _power(lanes, left, radial.pcut[mu] - 1)
     f, df = lower * left, splat(lanes, 1.0 * radial.pcut[mu]) * lower
     if radial.pin[mu] > 0:
-        right = splat(lanes, 0.0) - max0(splat(lanes, radial.x_in[mu]) - x)
-        below = _power(lanes, right, radial.pin[mu] - 1)
+        inside = max0(splat(lanes, radial.x_in[mu]) - x)
+        right = splat(lanes, 0.0) - inside
+        below = _power(lanes, right, radial.pin[mu] - 1) * step(inside)
         df = (df * right + splat(lanes, 1.0 * radial.pin[mu]) * f) * below
         f = f * below * right
     n_max = dR - R

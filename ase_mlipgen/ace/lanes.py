@@ -19,10 +19,10 @@ from ase_mlipgen.ace.lane_layout import lay_out
 from ase_mlipgen.ace.lane_plan import LanePlan
 from ase_mlipgen.ace.plan import Angular, Plan, Radial
 from ase_mlipgen.ace.simd import Lanes, host_lanes
+from ase_mlipgen.ace.workspace import Workspace
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-CACHE_LINE = 64
 
 
 class LaneModel(NamedTuple):
@@ -67,6 +67,7 @@ def evaluate(
     energies_k: Floats,
     gradient_cc: Floats,
     lanes: Lanes | None = None,
+    space: Workspace | None = None,
 ) -> Floats:
     """Add the site energies (eV) of `centres`, and write dE/d(pair vector) (eV/Å) of their pairs.
 
@@ -78,7 +79,7 @@ def evaluate(
         Sites of the model's centre element.
     first_c, j_c, d_cc
         Pairs of site k are first_c[k]:first_c[k + 1]; neighbouring atoms and vectors (Å), (n_pairs + 1, 4): the last
-        column is padding, the last row a spare pair out of reach (`spare_pair`).
+        column is padding, the last row a spare pair out of reach (see `sites`).
     mu_i : (n_atoms,) ints
         Element index of every atom.
     model, radial, angular
@@ -87,6 +88,8 @@ def evaluate(
         Results, (n_sites,) and (n_pairs + 1, 4), laid out as d_cc.
     lanes : Lanes, optional
         By default what suits the processor.
+    space : Workspace, optional
+        Scratch memory.
 
     Returns
     -------
@@ -103,43 +106,26 @@ def evaluate(
         )  # fmt: skip
         gradient_cc[:, :3] += gradient
         return np.asarray(vectors.T @ gradient)
-    lanes = lanes or host_lanes()
+    lanes, space = lanes or host_lanes(), space or Workspace()
     blocks, products = model.lane_plan.blocks, model.lane_plan.products
     widest = int(np.max(first_c[centres + 1] - first_c[centres]))
     n_slots = len(blocks.start) * widest
     layout = lay_out(n_slots, radial.recurrence.shape[1], angular.lmax, products.n_A + products.n_stored)
-    work = aligned(layout.size * lanes.width)
+    work = space.empty(layout.size * lanes.width)
     lane_kernels.evaluate(
         lanes, lane_kernels.order(centres, first_c), first_c, j_c, d_cc, mu_i,
         blocks, products, model.linear, model.values, radial, angular,
-        layout, work, np.empty((n_slots, lanes.width), np.int64), energies_k, gradient_cc,
+        layout, work, space.empty(n_slots, lanes.width, dtype=np.int64), energies_k, gradient_cc,
     )  # fmt: skip
     rows = work[layout.W * lanes.width : (layout.W + 9) * lanes.width]
     return rows.reshape(3, 3, lanes.width).sum(axis=2)
 
 
-def spare_pair(cutoff: float) -> Floats:
-    """Return the row that pads short atoms: a pair where all functions of models with this cutoff are zero."""
-    return np.array([2.0 * cutoff, 0.0, 0.0, 0.0])
-
-
-def padded(vectors: Floats) -> Floats:
-    """Return (n, 3) vectors as (n, 4) rows for the kernels."""
-    found = rows(len(vectors))
-    found[:, :3] = vectors
-    found[:, 3] = 0.0
-    return found
-
-
-def rows(n: int) -> Floats:
-    """Return an array of n rows of four numbers, which do not straddle cache lines; not initialised."""
-    space = np.empty(4 * n + CACHE_LINE // 8)
-    skip = (-space.ctypes.data % CACHE_LINE) // 8
-    return space[skip : skip + 4 * n].reshape(n, 4)
-
-
-def aligned(size: int) -> Floats:
-    """Return an array of zeros that begins on a cache line, so that no vector straddles two."""
-    space = np.zeros(size + CACHE_LINE // 8)
-    skip = (-space.ctypes.data % CACHE_LINE) // 8
-    return space[skip : skip + size]
+def scratch_size(model: LaneModel, radial: Radial, angular: Angular, widest: int) -> int:
+    """Return the numbers of scratch memory that `evaluate` takes for atoms of up to `widest` pairs."""
+    if model.lane_plan is None:
+        return 0
+    blocks, products = model.lane_plan.blocks, model.lane_plan.products
+    n_slots = len(blocks.start) * widest
+    layout = lay_out(n_slots, radial.recurrence.shape[1], angular.lmax, products.n_A + products.n_stored)
+    return (layout.size + n_slots) * host_lanes().width

@@ -90,7 +90,7 @@ class RadialBasis:
         f = left**self.pcut * right**self.pin
         df = self.pcut * left ** (self.pcut - 1) * right**self.pin
         if self.pin > 0:
-            df = df + self.pin * left**self.pcut * right ** (self.pin - 1)
+            df = df + self.pin * left**self.pcut * right ** (self.pin - 1) * (right < 0.0)
         rows = self.recurrence(n_max)
         R, dR = np.zeros((len(r), n_max)), np.zeros((len(r), n_max))
         R[:, 0], dR[:, 0] = rows[0, 0] * f, rows[0, 0] * df

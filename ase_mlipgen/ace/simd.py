@@ -193,6 +193,19 @@ def max0(context: Any, a: Any) -> Any:
 
 
 @intrinsic
+def step(context: Any, a: Any) -> Any:
+    """Return 1 in each lane that is positive, else 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = context.get_value_type(a)
+        one = ir.Constant(kind, [ir.Constant(ir.DoubleType(), 1.0)] * a.width)
+        zero = ir.Constant(kind, None)
+        return builder.select(builder.fcmp_ordered(">", args[0], zero), one, zero)
+
+    return a(a), generate
+
+
+@intrinsic
 def square3(context: Any, a: Any) -> Any:
     """Return the sum of the squares of the first three lanes, in their order."""
 

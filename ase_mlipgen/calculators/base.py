@@ -67,7 +67,7 @@ class PairCalculator(MatscipyCalculator):
 
     A subclass has `cutoff`, `elements` and `evaluate`, ready before it calls ``super().__init__``; and
     `sparse_hessian` if it knows its second derivatives; ``hessian`` and ``dynamical_matrix`` are
-    properties then.
+    properties then. `apply_hessian` is its own too if there is a way without the matrix.
     One calculator serves one thread at a time; copies are independent, and pickles carry no results.
 
     Parameters
@@ -125,6 +125,13 @@ class PairCalculator(MatscipyCalculator):
             f"matscipy.numerical.numerical_hessian takes differences of forces"
         )
 
+    def apply_hessian(
+        self, numbers_i: npt.NDArray[np.int64], pairs: Pairs, v_vic: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Return the Hessian times each of v_vic, (n_v, n_atoms, 3), eV/Å; here by way of `sparse_hessian`."""
+        H = self.sparse_hessian(numbers_i, pairs)
+        return np.ascontiguousarray((H @ v_vic.reshape(len(v_vic), -1).T).T).reshape(v_vic.shape)
+
     def calculate(
         self,
         atoms: Atoms | None = None,
@@ -176,16 +183,57 @@ class PairCalculator(MatscipyCalculator):
         ------
         ValueError
             Another format.
+        CoincidentAtomsError, NonFiniteEnergyError
+            Two atoms in one place; an overflow.
         PropertyNotImplementedError
             The potential has no analytic second derivatives.
         """
         if format not in ("sparse", "dense"):
             raise ValueError(f"format = {format!r}: expected 'sparse' or 'dense'")
-        H = self.sparse_hessian(*self._inputs(atoms))
+        numbers_i, pairs = self._inputs(atoms)
+        H = self.sparse_hessian(numbers_i, pairs)
+        self._check_finite(H.data, pairs)
         if divide_by_masses:
             scale = sp.diags(np.repeat(atoms.get_masses() ** -0.5, 3))
             H = (scale @ H @ scale).tocsr()
         return H.toarray() if format == "dense" else H
+
+    def hessian_product(self, atoms: Atoms, v: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return the Hessian times displacements: minus the change of the forces, to first order.
+
+        Parameters
+        ----------
+        atoms : Atoms
+            Positions at which to differentiate; constraints do not matter.
+        v : (n_atoms, 3) array, or several, (n_v, n_atoms, 3)
+            Å, any length. Several at once may cost less than one by one.
+
+        Returns
+        -------
+        array of the same shape
+            eV/Å.
+
+        Raises
+        ------
+        ValueError
+            v of another shape, or not finite.
+        CoincidentAtomsError, NonFiniteEnergyError
+            Two atoms in one place; an overflow.
+        PropertyNotImplementedError
+            The potential has no analytic second derivatives.
+        """
+        v_vic = np.array(v, dtype=float, order="C")
+        if v_vic.ndim not in (2, 3) or v_vic.shape[-2:] != (len(atoms), 3):
+            raise ValueError(
+                f"v has shape {v_vic.shape}: expected ({len(atoms)}, 3), a displacement of every atom, "
+                f"or (n_v, {len(atoms)}, 3)"
+            )
+        if not np.isfinite(v_vic).all():
+            raise ValueError("v contains NaN or infinity: expected finite displacements in Å")
+        numbers_i, pairs = self._inputs(atoms)
+        H_v = self.apply_hessian(numbers_i, pairs, v_vic.reshape(-1, len(atoms), 3))
+        self._check_finite(H_v, pairs)
+        return H_v.reshape(v_vic.shape)
 
     def get_born_elastic_constants(self, atoms: Atoms) -> npt.NDArray[np.float64]:
         """Refuse: the inherited formula holds for pair potentials only."""
@@ -228,6 +276,14 @@ class PairCalculator(MatscipyCalculator):
                 f"not {', '.join(chemical_symbols[z] for z in unknown)}: use a potential with these elements"
             )
         return numbers_i, self.neighbors.pairs(atoms)
+
+    def _check_finite(self, values: npt.NDArray[np.float64], pairs: Pairs) -> None:
+        if not np.isfinite(values).all():
+            check_distinct(pairs)
+            raise NonFiniteEnergyError(
+                f"{type(self).__name__} gave second derivatives that are not finite numbers: atoms too close, "
+                f"or parameters too large, for the potential's range"
+            )
 
     def _results(self, atoms: Atoms) -> dict[str, Any]:
         numbers_i, pairs = self._inputs(atoms)

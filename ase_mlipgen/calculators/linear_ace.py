@@ -14,10 +14,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
+from ase.calculators.calculator import PropertyNotImplementedError
 
-from ase_mlipgen.ace import evaluation, lanes
-from ase_mlipgen.ace.evaluation import Potential, Structure
+from ase_mlipgen.ace import evaluation, lanes, second_derivatives
+from ase_mlipgen.ace.evaluation import Potential
 from ase_mlipgen.ace.plan import monomial_coefficients
+from ase_mlipgen.ace.sites import Structure
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.base import Evaluation, PairCalculator
 from ase_mlipgen.neighbors import Pairs
@@ -82,6 +85,8 @@ class LinearACE(PairCalculator):
             basis.cutoff, tuple(models), basis.radial, basis.angular, basis.core_tables
         )
         super().__init__(**kwargs)
+        if basis.lane_plan is None:
+            self.implemented_properties = PairCalculator.implemented_properties
         self.parameters.update(basis=basis.todict(), E0=self.E0, coefficients=self.coefficients.tolist())
 
     @property
@@ -102,6 +107,29 @@ class LinearACE(PairCalculator):
         )
         E0_i = np.array([self.E0[s] for s in self.elements])[mu_i]
         return Evaluation(found.energies_i + E0_i, found.forces, found.virial, found.closest)
+
+    def sparse_hessian(self, numbers_i: npt.NDArray[np.int64], pairs: Pairs) -> sp.csr_matrix:
+        """Return the second derivatives of the energy by the positions, eV/Å^2; orders up to 4."""
+        self._check_order()
+        structure = Structure(*pairs, self.basis.indices_of(numbers_i))
+        return second_derivatives.hessian(structure, self._potential, self.threads or available_threads())
+
+    def apply_hessian(
+        self, numbers_i: npt.NDArray[np.int64], pairs: Pairs, v_vic: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Return the Hessian times each of v_vic, (n_v, n_atoms, 3), eV/Å, without forming it; orders up to 4."""
+        self._check_order()
+        structure = Structure(*pairs, self.basis.indices_of(numbers_i))
+        return second_derivatives.hessian_products(
+            structure, self._potential, v_vic, self.threads or available_threads()
+        )
+
+    def _check_order(self) -> None:
+        if self.basis.lane_plan is None:
+            raise PropertyNotImplementedError(
+                f"no analytic Hessian of order {self.basis.order}: use a basis of order 4 or less, or "
+                f"matscipy.numerical.numerical_hessian, which takes differences of forces"
+            )
 
     def save(self, path: str | Path) -> Path:
         """Write the model to a JSON file and return its path.

@@ -37,7 +37,8 @@ def warm() -> None:
     for calculator in models:
         atoms.calc = calculator
         atoms.get_forces()
-    models[0].get_hessian(atoms)
+        calculator.hessian_product(atoms, np.zeros((len(atoms), 3)))
+        calculator.get_hessian(atoms)
 
 
 def cache_folder() -> Path:

@@ -17,7 +17,7 @@ from ase_mlipgen.eam import lane_kernels
 from ase_mlipgen.eam.functions import EAMFunctions, Floats, Ints
 from ase_mlipgen.eam.lane_kernels import SPAN, Space
 from ase_mlipgen.simd import host_lanes
-from ase_mlipgen.threads import share
+from ase_mlipgen.threads import in_order
 
 # Slopes that take more memory are not kept but computed twice, part by part: a third slower, but lean.
 KEPT_BYTES, PART_BYTES = 2**27, 2**21
@@ -104,7 +104,8 @@ class Passes:
 
     def each_part(self, work: Callable[[Part], object]) -> None:
         """Call `work` with every part of the atoms, in threads."""
-        share(work, self.plan.parts, self.plan.threads)
+        for _ in in_order(work, self.plan.parts, self.plan.threads):
+            pass
 
     def columns(self, part: Part) -> Floats:
         """Return the place of a part's columns: kept, or new."""

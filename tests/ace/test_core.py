@@ -5,8 +5,8 @@ import pytest
 
 from ase_mlipgen.ace.core import zbl, zbl_core
 from ase_mlipgen.ace.lane_core import add_core, core_tables
-from ase_mlipgen.ace.lanes import aligned
 from ase_mlipgen.ace.simd import Lanes
+from ase_mlipgen.ace.workspace import Workspace
 
 PAIRS = [(74, 74, 2.741), (14, 14, 2.352), (6, 74, 2.1), (1, 1, 0.74)]
 
@@ -60,7 +60,7 @@ def test_near_pairs_side_by_side_against_one_by_one(width):
     energies_k, gradient_cc, virial_ab = np.zeros(20), np.zeros((n, 3)), np.zeros((3, 3))
     add_core(
         Lanes(width), 20, first_c, j_c, d_cc, mu_i, 2, core_tables(cores),
-        np.empty((2, n), np.int64), aligned(3 * width).reshape(3, width), energies_k, gradient_cc, virial_ab,
+        np.empty((2, n), np.int64), Workspace().empty(3, width), energies_k, gradient_cc, virial_ab,
     )  # fmt: skip
     r, k_c = np.linalg.norm(d_cc, axis=1), np.repeat(np.arange(20), np.diff(first_c))
     found = [cores[2 * mu_i[20 + k] + mu_i[j]].evaluate(x) for k, j, x in zip(k_c, j_c, r, strict=True)]

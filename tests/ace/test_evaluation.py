@@ -6,8 +6,9 @@ from ase.build import bulk
 
 from ase_mlipgen import ACEBasis
 from ase_mlipgen.ace import evaluation, lanes
-from ase_mlipgen.ace.evaluation import Potential, Structure, evaluate
+from ase_mlipgen.ace.evaluation import Potential, evaluate
 from ase_mlipgen.ace.plan import monomial_coefficients
+from ase_mlipgen.ace.sites import Structure, rows_of
 from ase_mlipgen.neighbors import pairs
 
 
@@ -32,7 +33,7 @@ class Setup:
         """Sum the pair gradients of all atoms, evaluated at once from a list of vectors."""
         d_pc, i_p = self.pairs.vectors(), self.pairs.centres()
         energies, g_pc, mu_i = np.zeros(len(self.atoms)), np.zeros((len(d_pc) + 1, 4)), self.structure.mu_i
-        rows = np.vstack([lanes.padded(d_pc), lanes.spare_pair(4.0)])
+        rows = rows_of(d_pc, 4.0)
         for a, model in enumerate(self.potential.models):
             lanes.evaluate(
                 np.flatnonzero(mu_i == a), self.pairs.first_i, self.pairs.j_p, rows, mu_i, model,

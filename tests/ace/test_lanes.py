@@ -14,6 +14,7 @@ from ase_mlipgen.ace.plan import build_angular, build_plan, build_radial, larges
 from ase_mlipgen.ace.radial import RadialBasis
 from ase_mlipgen.ace.reference import site
 from ase_mlipgen.ace.simd import Lanes, host_lanes
+from ase_mlipgen.ace.sites import rows_of
 from ase_mlipgen.ace.specification import blocks
 
 CASES = [(1, 1, 8), (1, 2, 10), (1, 3, 10), (2, 3, 6), (3, 2, 5), (1, 4, 9), (2, 4, 5.5), (1, 5, 7)]
@@ -46,7 +47,7 @@ class Setup:
 
     def evaluate(self, centres=None, width=None):
         energies, gradient = np.zeros(self.n_atoms), np.zeros((len(self.d_pc) + 1, 4))
-        rows = np.vstack([lanes.padded(self.d_pc), lanes.spare_pair(self.reach)])
+        rows = rows_of(self.d_pc, self.reach)
         lanes.evaluate(
             np.arange(self.n_atoms) if centres is None else np.asarray(centres),
             self.first_i, self.j_p, rows, self.mu_i, self.model, self.radial, self.angular,
@@ -80,6 +81,19 @@ def test_every_envelope_against_the_scalar_kernel(envelope):
     setup = Setup(2, 3, 6, **envelope)
     for found, expected in zip(setup.evaluate(), setup.scalar(), strict=True):
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("pin", [0, 1, 2, 4])
+def test_pairs_inside_the_inner_cutoff_against_numpy(pin):
+    setup = Setup(1, 3, 7, pin=pin)
+    setup.d_pc[::2] *= 0.4
+    _, gradient = setup.evaluate()
+    for i in (0, 5):
+        own = slice(setup.first_i[i], setup.first_i[i + 1])
+        assert (np.linalg.norm(setup.d_pc[own], axis=1) < 1.5).any()
+        _, dB = site(setup.blocks, setup.bases, setup.mu_i[setup.j_p[own]], setup.d_pc[own])
+        expected = np.tensordot(setup.coefficients, dB, axes=1)
+        np.testing.assert_allclose(gradient[own], expected, rtol=0, atol=1e-12 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(("order", "degree"), [(3, 16), (4, 12)])

@@ -48,6 +48,13 @@ def test_derivative_against_richardson_differences(basis):
     np.testing.assert_allclose(dR, numerical, atol=1e-8 * np.abs(dR).max())
 
 
+@pytest.mark.parametrize("pin", [1, 2, 3, 4])
+def test_nothing_is_left_inside_the_inner_cutoff(pin):
+    R, dR = RadialBasis(5.5, 1.5, 2.35, pin=pin).evaluate([0.1, 1.0, 1.499], 12)
+    assert not R.any()
+    assert not dR.any()
+
+
 @pytest.mark.parametrize("basis", CASES[:1])
 def test_functions_vanish_smoothly_at_both_ends(basis):
     R, dR = basis.evaluate([0.1, basis.r_in - 1e-9, basis.cutoff, basis.cutoff + 1], 12)

@@ -121,6 +121,18 @@ def test_hessian_dispatch():
     }
 
 
+def test_products_by_way_of_the_matrix():
+    atoms, calculator = copper(), WithHessian()
+    v_vic = np.random.default_rng(0).normal(size=(2, len(atoms), 3))
+    expected = np.arange(3.0 * len(atoms)).reshape(-1, 3) * v_vic
+    np.testing.assert_allclose(calculator.hessian_product(atoms, v_vic), expected, rtol=1e-14)
+    np.testing.assert_allclose(calculator.hessian_product(atoms, v_vic[0]), expected[0], rtol=1e-14)
+    with pytest.raises(ValueError, match=r"v has shape \(3,\)"):
+        calculator.hessian_product(atoms, np.zeros(3))
+    with pytest.raises(PropertyNotImplementedError, match="Hessian"):
+        Soft().hessian_product(atoms, v_vic)
+
+
 def test_without_a_hessian():
     atoms = copper()
     atoms.calc = Soft()
