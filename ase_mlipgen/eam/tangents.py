@@ -38,7 +38,9 @@ def hessian_products(
         eV/Å.
     """
     tangents = _Tangents(functions, a_i, positions, (first_i, j_p, s_p, shifts), threads)
-    return np.array([tangents.times(v_ic) for v_ic in v_vic]).reshape(v_vic.shape)
+    products = np.array([tangents.times(v_ic) for v_ic in v_vic]).reshape(v_vic.shape)
+    tangents.close()
+    return products
 
 
 class _Tangents(Passes):
