@@ -96,13 +96,12 @@ class Passes:
         self, functions: EAMFunctions, a_i: Ints, positions: Floats, pairs: PairArrays, threads: int
     ) -> None:
         first_i, j_p, s_p, shifts = pairs
-        rows = np.zeros((len(shifts) + 1, 4))
-        rows[:-1, :3], rows[-1, 0] = shifts, 1.0625 * functions.cutoff
-        self.listed = _Listed(first_i, j_p, s_p, rows, int(np.diff(first_i).max()))
+        reach = 1.0625 * functions.cutoff
+        self.atoms, rows, n_slots = lane_kernels.prepare(positions, a_i, first_i, shifts, reach)
+        self.listed = _Listed(first_i, j_p, s_p, rows, n_slots)
         self.functions, self.form, self.a_i = functions, functions.form, a_i
         self.lanes = host_lanes(registers=1)
         self.n_slopes = 3 if getattr(self.form, "two_way", False) else 2
-        self.atoms = lane_kernels.rows_of_four(positions, a_i.astype(float))
         self.n_spans = -(-len(a_i) // SPAN)
         self.span_size = SPAN * self.listed.n_slots * self.n_slopes * self.columns_per_slope
         self.plan = _plan(self.n_spans, 8 * self.span_size, len(j_p), threads)

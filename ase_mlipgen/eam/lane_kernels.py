@@ -51,6 +51,24 @@ def rows_of_four(positions, fourth_i):
     return rows
 
 
+@kernel
+def prepare(positions, a_i, first_i, shifts, reach):
+    """Return atoms with their elements and shifts with zeros in rows of four, and the most pairs of an atom.
+
+    One more shift, `reach` (Å), leads beyond the cutoff.
+    """
+    atoms, rows = np.empty((positions.shape[0], 4)), np.zeros((shifts.shape[0] + 1, 4))
+    n_slots = 0
+    for i in range(positions.shape[0]):
+        atoms[i, 0], atoms[i, 1], atoms[i, 2] = positions[i, 0], positions[i, 1], positions[i, 2]
+        atoms[i, 3] = a_i[i]
+        n_slots = max(n_slots, first_i[i + 1] - first_i[i])
+    for s in range(shifts.shape[0]):
+        rows[s, 0], rows[s, 1], rows[s, 2] = shifts[s, 0], shifts[s, 1], shifts[s, 2]
+    rows[-1, 0] = reach
+    return atoms, rows, n_slots
+
+
 @helper
 def own_rows(width, start, end, rows, own, fourth):
     """Fill `own` with the rows of a batch, but `fourth` with their last numbers; lanes beyond repeat the last atom."""
