@@ -13,8 +13,9 @@ import numpy.typing as npt
 from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols, covalent_radii, reference_states
 
-from ase_mlipgen.ace import kernels
 from ase_mlipgen.ace.core import PairCore, zbl_core
+from ase_mlipgen.ace.design import Neighbourhoods, design_columns
+from ase_mlipgen.ace.design_plan import DesignPlan, build_design_plan
 from ase_mlipgen.ace.evaluation import Potential, evaluate
 from ase_mlipgen.ace.lane_core import CoreTables, core_tables
 from ase_mlipgen.ace.lane_plan import LanePlan, build_lane_plan
@@ -29,6 +30,7 @@ from ase_mlipgen.ace.plan import (
     largest_n,
 )
 from ase_mlipgen.ace.radial import RadialBasis
+from ase_mlipgen.ace.second_derivatives import hessian_products
 from ase_mlipgen.ace.sites import Structure
 from ase_mlipgen.ace.specification import Block, blocks, invariant_count, multiplicities
 from ase_mlipgen.neighbors import pairs
@@ -45,7 +47,7 @@ class Design(NamedTuple):
         Sum over sites, eV per unit coefficient.
     forces : (n_atoms, 3, K) array
         Minus the gradient, eV/Å per unit coefficient.
-    virial : (6, K) array
+    virial : (6, K) array, or (0, K)
         sum_p d_a dE/dd_b in Voigt order xx, yy, zz, yz, xz, xy, eV; stress times volume.
     """
 
@@ -172,6 +174,11 @@ class ACEBasis:
         return build_lane_plan(self.plan, self.angular.lmax)
 
     @cached_property
+    def design_plans(self) -> tuple[DesignPlan, DesignPlan]:
+        """Tables of the design rows: of any structure, and of those in a plane."""
+        return build_design_plan(self.plan, False), build_design_plan(self.plan, True)
+
+    @cached_property
     def angular(self) -> Angular:
         """Recurrence of the spherical harmonics."""
         return build_angular(self.blocks)
@@ -247,38 +254,98 @@ class ACEBasis:
             )
         return found
 
-    def design(self, atoms: Atoms) -> Design:
-        """Return the rows of every function for a structure (energy, forces, virial).
+    def design(self, atoms: Atoms, virial: bool = True, part: slice | None = None) -> Design:
+        """Return the rows of every function for a structure (energy, forces, virial), as views of one matrix.
 
         Parameters
         ----------
         atoms : Atoms
             Must contain known elements only.
+        virial : bool
+            False leaves it out, as an array of shape (0, K).
+        part : slice, optional
+            Forces on these atoms only; energy and virial are then sums over the sites of these atoms. The parts of
+            a large structure can so be made one by one.
         """
+        columns = self._columns(atoms, virial, part)
+        n_own = len(range(len(atoms))[part or slice(None)])
+        forces = columns[:, 1 : 1 + 3 * n_own].T.reshape(n_own, 3, len(self))
+        return Design(columns[:, 0], forces, columns[:, 1 + 3 * n_own :].T)
+
+    def design_tangent(self, atoms: Atoms, velocity_ic: npt.ArrayLike) -> Floats:
+        """Return the exact derivative of the force rows along a motion: minus the functions' Hessians times it.
+
+        Only atoms whose neighbourhood moves cost anything: columns of the Hessian come from one moving atom.
+
+        Parameters
+        ----------
+        atoms : Atoms
+        velocity_ic : (n_atoms, 3) array
+            Displacement of each atom for a unit of the parameter, Å.
+
+        Returns
+        -------
+        (n_atoms, 3, K) array
+            eV/Å per unit coefficient and unit of the parameter.
+
+        Raises
+        ------
+        ValueError
+            The motion has another shape.
+        """
+        velocity = np.array(velocity_ic, dtype=float, order="C")
+        if velocity.shape != (len(atoms), 3):
+            raise ValueError(
+                f"velocity_ic has shape {velocity.shape}; expected ({len(atoms)}, 3), a vector an atom"
+            )
+        return self._columns(atoms, False, None, velocity)[:, 1:].T.reshape(len(atoms), 3, len(self))
+
+    def _columns(
+        self, atoms: Atoms, virial: bool, part: slice | None, velocity_ic: Floats | None = None
+    ) -> Floats:
+        """Return the columns of every function, (K, n_rows); see `design_columns`."""
         mu_i, found = self.element_indices(atoms), pairs(atoms, self.cutoff)
-        j_p, d_pc = found.j_p, found.vectors()
-        n_atoms, per_element = len(atoms), self.n_functions_per_element
-        energy = np.zeros(len(self))
-        forces = np.zeros((len(self), n_atoms, 3))
-        virial = np.zeros((len(self), 6))
+        hoods = Neighbourhoods(found.first_i, found.j_p, found.vectors(), mu_i)
+        planar = velocity_ic is None and not hoods.d_pc[:, 2].any()
+        concerned = np.ones(len(atoms), dtype=bool)
+        if part is not None:
+            concerned[:] = False
+            concerned[part] = True
+            concerned[found.centres()[concerned[found.j_p]]] = True
+        if velocity_ic is not None:
+            i_p = found.centres()
+            concerned = np.zeros(len(atoms), dtype=bool)
+            concerned[i_p[(velocity_ic[found.j_p] != velocity_ic[i_p]).any(axis=1)]] = True
+        n_own, per_element = len(mu_i[part or slice(None)]), self.n_functions_per_element
+        columns = np.zeros((len(self), 1 + 3 * n_own + (6 if virial else 0)))
         for a in range(len(self.elements)):
-            own = slice(a * per_element, (a + 1) * per_element)
-            centres = np.flatnonzero(mu_i == a)
+            centres = np.flatnonzero(concerned & (mu_i == a))
             if len(centres):
-                kernels.design(
-                    centres, found.first_i, j_p, d_pc, mu_i,
-                    self.plan, self.radial[a], self.angular, energy[own], forces[own], virial[own],
+                own = columns[a * per_element : (a + 1) * per_element]
+                design_columns(
+                    centres, hoods, self.design_plans[planar], self.radial[a], self.angular, own, part, velocity_ic
                 )  # fmt: skip
-        return Design(energy, forces.transpose(1, 2, 0), virial.T)
+        return columns
 
     def baseline(self, atoms: Atoms) -> Baseline:
         """Return energy, forces and virial of the repulsive core, which is not fitted."""
         if self.core_tables is None:
             return Baseline(0.0, np.zeros((len(atoms), 3)), np.zeros(6))
-        structure = Structure(*pairs(atoms, self.cutoff), self.element_indices(atoms))
-        core = Potential(self.cutoff, (), self.radial, self.angular, self.core_tables)
-        found = evaluate(structure, core)
+        found = evaluate(self._structure(atoms), self._core_alone(self.core_tables))
         return Baseline(float(found.energies_i.sum()), found.forces, found.virial)
+
+    def baseline_tangent(self, atoms: Atoms, velocity_ic: npt.ArrayLike) -> Floats:
+        """Return the derivative of the core's forces along a motion, (n_atoms, 3), eV/Å; see `design_tangent`."""
+        if self.core_tables is None:
+            return np.zeros((len(atoms), 3))
+        motion = np.asarray(velocity_ic, dtype=float)[None]
+        return -hessian_products(self._structure(atoms), self._core_alone(self.core_tables), motion)[0]
+
+    def _structure(self, atoms: Atoms) -> Structure:
+        return Structure(*pairs(atoms, self.cutoff), self.element_indices(atoms))
+
+    def _core_alone(self, cores: CoreTables) -> Potential:
+        return Potential(self.cutoff, (), self.radial, self.angular, cores)
 
     def todict(self) -> dict[str, Any]:
         """Return the parameters from which `from_dict` builds the same basis."""

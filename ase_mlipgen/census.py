@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.defects import cell_width
-from ase_mlipgen.fit import count_rows
+from ase_mlipgen.fit import count_rows, memory
 from ase_mlipgen.result import Census, TrainingCell
+from ase_mlipgen.threads import available_threads
 
 
 class TrainingWarning(UserWarning):
@@ -51,14 +52,14 @@ def take_census(
     samples += [len(host) for host in hosts for _ in range(n_perfect)]
     special = (2 * len(cells) + len(hosts)) if matching else 0
     widest = max((count_rows(n, observations) for n in samples), default=0)
-    n = len(basis) + 1
+    n_rows = sum(count_rows(n_atoms, observations) for n_atoms in samples)
     return Census(
         n_cells=len(cells),
         n_labels=len(samples) + len(cells) * n_test + special,
         n_atoms=max(max(len(cell.perfect), len(cell.unrelaxed)) for cell in cells),
-        n_rows=sum(count_rows(n_atoms, observations) for n_atoms in samples),
+        n_rows=n_rows,
         n_functions=len(basis),
-        memory=8 * n * (8 * n + 2 * widest),
+        memory=memory(len(basis), n_rows, widest, available_threads()),
         warnings=tuple(text for _, text in doubts(cells, basis.cutoff, n_perfect)),
     )
 

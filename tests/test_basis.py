@@ -48,7 +48,8 @@ def test_rows_times_coefficients_equal_the_evaluator(elements, order, degree):
         atoms.get_potential_energy(), abs=1e-12 * scale
     )
     forces = design.forces @ coefficients + baseline.forces
-    np.testing.assert_allclose(forces, atoms.get_forces(), atol=1e-10 * max(1.0, np.abs(forces).max()))
+    scale = np.abs(design.forces * coefficients).sum(axis=-1).max()
+    np.testing.assert_allclose(forces, atoms.get_forces(), rtol=0, atol=1e-12 * scale)
     stress = (design.virial @ coefficients + baseline.virial) / atoms.get_volume()
     np.testing.assert_allclose(stress, atoms.get_stress(), atol=1e-10 * max(1.0, np.abs(stress).max()))
 
@@ -110,3 +111,68 @@ def test_nonsense_is_named(arguments, said):
 def test_unknown_element_in_a_structure_is_named():
     with pytest.raises(ValueError, match=r"contains Si, but the basis knows only W"):
         ACEBasis(["W"], order=2, degree=5).design(bulk("Si"))
+
+
+@pytest.fixture(scope="module")
+def cells():
+    """A basis, a cell so small that atoms see their own images, and the tangents of every coordinate."""
+    basis = ACEBasis(["C", "Si"], order=3, degree=5.5, cutoff=5.0)
+    atoms = bulk("Si") * (2, 1, 1)
+    atoms.symbols[1] = "C"
+    atoms.rattle(0.1, seed=3)
+    motions = np.eye(3 * len(atoms)).reshape(-1, len(atoms), 3)
+    tangents = np.array([basis.design_tangent(atoms, motion) for motion in motions])
+    return basis, atoms, tangents.reshape(3 * len(atoms), 3 * len(atoms), len(basis))
+
+
+def test_tangents_are_a_symmetric_hessian_of_every_function(cells):
+    _, _, H = cells
+    scale = np.abs(H).max(axis=(0, 1))
+    assert np.all(np.abs(H - H.transpose(1, 0, 2)).max(axis=(0, 1)) <= 1e-12 * scale + 1e-16 * scale.max())
+
+
+def test_tangents_obey_the_acoustic_sum_rule(cells):
+    basis, atoms, H = cells
+    scale = np.abs(H).max(axis=(0, 1))
+    sums = H.reshape(len(atoms), 3, -1, len(basis)).sum(axis=0)
+    assert np.all(np.abs(sums).max(axis=(0, 1)) <= 1e-12 * scale + 1e-16 * scale.max())
+    assert not basis.design_tangent(atoms, np.ones((len(atoms), 3))).any()
+
+
+def test_tangents_times_coefficients_against_the_calculators_forces(cells):
+    """Second algorithm: extrapolated differences of LinearACE's forces."""
+    basis, atoms, H = cells
+    coefficients = np.random.default_rng(1).normal(size=len(basis))
+    moved, step = atoms.copy(), np.zeros((len(atoms), 3))
+    step[2, 1] = 1.0
+    moved.calc = LinearACE(ACEBasis.from_dict({**basis.todict(), "core": None}), coefficients)
+
+    def forces(h):
+        moved.positions = atoms.positions + h * step
+        return moved.get_forces()
+
+    slopes = [(forces(h) - forces(-h)) / (2 * h) for h in (2.5e-4, 5e-4, 1e-3)]
+    expected = (64 * slopes[0] - 20 * slopes[1] + slopes[2]) / 45
+    found = H[3 * 2 + 1].reshape(len(atoms), 3, -1) @ coefficients
+    np.testing.assert_allclose(found, expected, atol=1e-8 * np.abs(expected).max())
+
+
+def test_design_of_parts_and_without_the_virial(cells):
+    basis, atoms, _ = cells
+    whole, first, rest = (
+        basis.design(atoms),
+        basis.design(atoms, part=slice(1)),
+        basis.design(atoms, part=slice(1, None)),
+    )
+    np.testing.assert_allclose(np.concatenate([first.forces, rest.forces]), whole.forces, atol=1e-12)
+    np.testing.assert_allclose(first.energy + rest.energy, whole.energy, atol=1e-12)
+    np.testing.assert_allclose(first.virial + rest.virial, whole.virial, atol=1e-11)
+    lean = basis.design(atoms, virial=False)
+    np.testing.assert_array_equal(lean.forces, whole.forces)
+    assert lean.virial.shape == (0, len(basis))
+
+
+def test_a_motion_of_the_wrong_shape_is_named(cells):
+    basis, atoms, _ = cells
+    with pytest.raises(ValueError, match=r"velocity_ic has shape \(3,\); expected \(4, 3\)"):
+        basis.design_tangent(atoms, np.zeros(3))

@@ -1,9 +1,7 @@
-"""Compiled evaluation of linear ACE site energies, gradients and design rows.
+"""Compiled evaluation of linear ACE site energies and gradients, one atom after another: for any order.
 
-For each centre atom: (1) radial functions and harmonics of its neighbours, accumulated into A; (2) all monomials and
-their partial derivatives; (3) either the adjoint back to the pair vectors (energy model), or the product of the sparse
-derivative of every function with dA/d(pair vector) (design rows). Energy models cost
-O(neighbours * n_A + monomials) an atom, rows O(terms * neighbours).
+For each centre atom: radial functions and harmonics of its neighbours, accumulated into A; all monomials and their
+partial derivatives; the adjoint back to the pair vectors. Cost O(neighbours * n_A + monomials) an atom.
 
 The readable counterpart and oracle is `reference.py`. All functions release the interpreter lock and touch
 only the rows of their own centre atoms, so that callers may run chunks of atoms in threads.
@@ -12,7 +10,6 @@ only the rows of their own centre atoms, so that callers may run chunks of atoms
 import numba as nb
 import numpy as np
 
-BATCH = 8
 JIT = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
@@ -193,119 +190,6 @@ def evaluate(centres, first_i, j_p, d_pc, mu_i, plan, radial, angular, weights, 
             gradient_pc[slot_p[s], 0] = gx / r_s[s] + along * ux
             gradient_pc[slot_p[s], 1] = gy / r_s[s] + along * uy
             gradient_pc[slot_p[s], 2] = gz / r_s[s] + along * uz
-
-
-@nb.njit(**JIT)
-def _jacobian(count, j_p, mu_i, plan, space, J):
-    """Fill dA_v/d(pair vector): J[v, 0 or 1, 3 s + c] is the real or imaginary part for neighbour slot s."""
-    slot_p, r_s, u_sc, R_s, dR_s, Y_s, dY_s = space[:7]
-    width = 3 * count
-    R, dR = np.empty((R_s.shape[1], width)), np.empty((R_s.shape[1], width))
-    for n in range(R_s.shape[1]):
-        for s in range(count):
-            for c in range(3):
-                R[n, 3 * s + c] = R_s[s, n]
-                dR[n, 3 * s + c] = dR_s[s, n] * u_sc[s, c]
-    value, tangent = np.empty((2, width)), np.empty((2, width))
-    for q in range(len(plan.row_lm)):
-        lm, mu = plan.row_lm[q], plan.row_mu[q]
-        for s in range(count):
-            here = 1.0 if mu_i[j_p[slot_p[s]]] == mu else 0.0
-            Y, dY = Y_s[s, lm] * here, dY_s[s, lm]
-            dot = u_sc[s, 0] * dY[0] + u_sc[s, 1] * dY[1] + u_sc[s, 2] * dY[2]
-            for c in range(3):
-                across = (dY[c] - u_sc[s, c] * dot) * (here / r_s[s])
-                value[0, 3 * s + c], value[1, 3 * s + c] = Y.real, Y.imag
-                tangent[0, 3 * s + c], tangent[1, 3 * s + c] = across.real, across.imag
-        for n in range(plan.row_n[q]):
-            for part in range(2):
-                row = J[plan.row_start[q] + n, part]
-                for col in range(width):
-                    row[col] = R[n, col] * tangent[part, col] + dR[n, col] * value[part, col]
-
-
-@nb.njit(**JIT)
-def _function_gradient(k, b, plan, partial_b, J_b, width, g, D):
-    """Fill D with the derivative of function k by the pair vectors of the batch's atom b."""
-    first, last = plan.slot_first[k], plan.slot_first[k + 1]
-    for slot in range(last - first):
-        g[slot, 0] = 0.0
-        g[slot, 1] = 0.0
-    for t in range(plan.term_first[k], plan.term_first[k + 1]):
-        e, weight = plan.term_monomial[t], plan.term_value[t]
-        for f in range(plan.monomial_order[e]):
-            slot, derivative = plan.term_slot[t, f], partial_b[b, e, f]
-            g[slot, 0] += weight * derivative.real
-            g[slot, 1] -= weight * plan.term_turn[t, f] * derivative.imag
-    for col in range(width):
-        D[col] = 0.0
-    for slot in range(last - first):
-        v, re, im = plan.slot_v[first + slot], g[slot, 0], g[slot, 1]
-        for col in range(width):
-            D[col] += re * J_b[b, v, 0, col] + im * J_b[b, v, 1, col]
-
-
-@nb.njit(**JIT)
-def _scatter(k, i, b, count, slot_bp, j_p, d_pc, D, force_kic, virial_kv):
-    """Add minus the gradient of function k at one centre to its force and virial rows."""
-    sum_x, sum_y, sum_z = 0.0, 0.0, 0.0
-    for s in range(count):
-        p = slot_bp[b, s]
-        j = j_p[p]
-        x, y, z = D[3 * s], D[3 * s + 1], D[3 * s + 2]
-        sum_x += x
-        sum_y += y
-        sum_z += z
-        force_kic[k, j, 0] -= x
-        force_kic[k, j, 1] -= y
-        force_kic[k, j, 2] -= z
-        virial_kv[k, 0] += d_pc[p, 0] * x
-        virial_kv[k, 1] += d_pc[p, 1] * y
-        virial_kv[k, 2] += d_pc[p, 2] * z
-        virial_kv[k, 3] += d_pc[p, 1] * z
-        virial_kv[k, 4] += d_pc[p, 0] * z
-        virial_kv[k, 5] += d_pc[p, 0] * y
-    force_kic[k, i, 0] += sum_x
-    force_kic[k, i, 1] += sum_y
-    force_kic[k, i, 2] += sum_z
-
-
-@nb.njit(**JIT)
-def design(centres, first_i, j_p, d_pc, mu_i, plan, radial, angular, energy_k, force_kic, virial_kv):
-    """Add the rows of every function: values, forces (minus gradients) and virials (Voigt).
-
-    energy_k : (K,);  force_kic : (K, n_atoms, 3);  virial_kv : (K, 6), all accumulated. Atoms go in batches, so that a
-    function's row of forces stays in the cache while the atoms of a batch add to it.
-    """
-    n_max, n_A = radial.recurrence.shape[1], plan.n_A
-    widest = _widest(centres, first_i)
-    space = _workspace(widest, n_max, angular)
-    n_monomials, order_max = plan.monomial_factors.shape
-    Z = np.empty(2 * n_A, np.complex128)
-    J_b = np.empty((BATCH, n_A, 2, 3 * widest))
-    partial_b = np.empty((BATCH, n_monomials, order_max), np.complex128)
-    value_b = np.empty((BATCH, n_monomials))
-    slot_bp = np.empty((BATCH, widest), np.int64)
-    count_b = np.empty(BATCH, np.int64)
-    g, D = np.empty((2 * n_A, 2)), np.empty(3 * widest)
-    for start in range(0, len(centres), BATCH):
-        batch = centres[start : start + BATCH]
-        for b in range(len(batch)):
-            first, last = first_i[batch[b]], first_i[batch[b] + 1]
-            count = _gather(first, last, j_p, d_pc, mu_i, plan, radial, angular, space, Z[:n_A])
-            Z[n_A:] = np.conj(Z[:n_A])
-            _jacobian(count, j_p, mu_i, plan, space, J_b[b])
-            partial = partial_b[b]
-            for e in range(n_monomials):
-                value_b[b, e] = _partials(e, plan, Z, partial).real
-            slot_bp[b, :count] = space[0][:count]
-            count_b[b] = count
-        for k in range(len(energy_k)):
-            for b in range(len(batch)):
-                for t in range(plan.term_first[k], plan.term_first[k + 1]):
-                    energy_k[k] += plan.term_value[t] * value_b[b, plan.term_monomial[t]]
-                _function_gradient(k, b, plan, partial_b, J_b, 3 * count_b[b], g, D)
-                _scatter(k, batch[b], b, count_b[b], slot_bp, j_p, d_pc, D, force_kic, virial_kv)
 
 
 @nb.njit(**JIT)

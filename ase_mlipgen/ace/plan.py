@@ -6,7 +6,6 @@ coefficients). *Monomials* are the distinct products of Z's; functions are spars
 real parts. Built once a basis; cost is milliseconds. Entry point: :func:`build_plan`.
 """
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -38,13 +37,6 @@ class Plan(NamedTuple):
     term_first : (n_functions + 1,) ints
         Terms of function k are term_first[k]:term_first[k + 1].
     term_monomial, term_value : (n_terms,) ints and floats
-    slot_first : (n_functions + 1,) ints
-        The A's on which function k depends are slot_v[slot_first[k]:slot_first[k + 1]].
-    slot_v : (n_slots,) ints
-    term_slot : (n_terms, order) ints
-        Which of its function's A's each factor of a term is.
-    term_turn : (n_terms, order) floats
-        1, or -1 where the factor is the conjugate.
     """
 
     n_A: int
@@ -58,10 +50,6 @@ class Plan(NamedTuple):
     term_first: Ints
     term_monomial: Ints
     term_value: Floats
-    slot_first: Ints
-    slot_v: Ints
-    term_slot: Ints
-    term_turn: Floats
 
 
 class Angular(NamedTuple):
@@ -116,22 +104,7 @@ def build_plan(blocks: list[Block], n_elements: int) -> Plan:
         first,
         monomial,
         np.array(term_value, dtype=float),
-        *_slots(first, table[monomial], n_A),
     )
-
-
-def _slots(term_first: Ints, factors: Ints, n_A: int) -> tuple[Ints, Ints, Ints, Floats]:
-    """Return, for each function, the distinct A's of its terms, and where each factor finds its own among them."""
-    slot_first, slot_v = [0], []
-    term_slot = np.zeros_like(factors)
-    for start, stop in pairwise(term_first):
-        own = factors[start:stop]
-        distinct = np.unique(own[own >= 0] % n_A)
-        term_slot[start:stop] = np.searchsorted(distinct, own % n_A)
-        slot_v.append(distinct)
-        slot_first.append(slot_first[-1] + len(distinct))
-    turn = np.where(factors >= n_A, -1.0, 1.0)
-    return np.array(slot_first, dtype=np.int64), np.concatenate(slot_v), term_slot, turn
 
 
 def _lay_out_A(blocks: list[Block], n_elements: int) -> tuple[int, dict[tuple[int, int, int], int], Ints]:

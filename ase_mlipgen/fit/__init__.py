@@ -4,10 +4,10 @@ Enter through `assemble` (labelled cells to the triangle of their least-squares 
 (triangle to `LinearFit`), with `Constraints` for conditions that are to hold exactly.
 """
 
-from ase_mlipgen.fit.assemble import assemble
+from ase_mlipgen.fit.assemble import assemble, memory
 from ase_mlipgen.fit.constraints import Constraints
 from ase_mlipgen.fit.factor import TriangularFactor
-from ase_mlipgen.fit.rows import RowBlock, count_rows, rows
+from ase_mlipgen.fit.rows import RowBlock, count_rows, hessian_rows, rows
 from ase_mlipgen.fit.solve import LinearFit, solve, sweep
 from ase_mlipgen.fit.weights import Weights
 
@@ -19,6 +19,8 @@ __all__ = [
     "Weights",
     "assemble",
     "count_rows",
+    "hessian_rows",
+    "memory",
     "rows",
     "solve",
     "sweep",

@@ -1,23 +1,26 @@
 """Labelled cells to the triangle of their least-squares system, serially or on any executor.
 
-Consecutive cells form leaves, each one block of `factor`; a leaf is one task: design rows, weighted,
-folded into a triangle. Triangles are merged along a binary tree that depends on the leaves' order alone, and
-BLAS runs on one thread in each task, so that the result is bit for bit the same for any executor and number
-of workers.
+Consecutive cells form leaves of equal size; a leaf is one task: design rows, weighted, folded into a triangle.
+Triangles are merged along a binary tree that depends on the rows alone, and BLAS runs on one thread in each task,
+so that the result is bit for bit the same for any executor and number of workers. No more than a few triangles a
+worker exist at a time (`memory`); the matrix never does.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
+import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from ase_mlipgen.fit.factor import TriangularFactor, block_rows
-from ase_mlipgen.fit.rows import DEFAULT_KINDS, Basis, Observed, count_rows, kinds_of, rows
+from ase_mlipgen.fit.factor import BUFFER, TriangularFactor, leaf_rows
+from ase_mlipgen.fit.rows import DEFAULT_KINDS, Basis, Observed, count_rows, kinds_of, part_rows, row_blocks
 from ase_mlipgen.fit.weights import Weights, WeightsLike, parse, weights_of
 
+SOLVING = 8  # triangles that the pivoted QR and what prepares it hold
+KERNELS = 4_000_000  # bytes a thread that the kernels and neighbour lists take
 AHEAD = 16  # leaves in flight where the number of workers is unknown: bounds the triangles held
 
 Progress = Callable[[int, int], None]
@@ -71,7 +74,7 @@ def assemble(
         raise ValueError("no cells to fit; give at least one labelled cell")
     tasks = [
         Task(basis, leaf, [weights_of(by_defect, cell.defect) for cell in leaf], dict(E0), kinds)
-        for leaf in _leaves(cells, kinds, block_rows(len(basis)))
+        for leaf in _leaves(cells, kinds, leaf_rows(len(basis)))
     ]
     tree = _Tree()
     done = 0
@@ -84,26 +87,42 @@ def assemble(
         return tree.root()
 
 
-def _leaves(cells: Sequence[Observed], kinds: tuple[str, ...], size: int) -> list[list[Observed]]:
-    """Consecutive cells of at most `size` rows together, or one cell."""
-    leaves: list[list[Observed]] = []
-    room = 0
-    for cell in cells:
-        n_rows = count_rows(len(cell.atoms), kinds)
-        if n_rows > room:
-            leaves.append([])
-            room = size
-        leaves[-1].append(cell)
-        room -= n_rows
-    return leaves
+def memory(n_functions: int, n_rows: int, largest_cell: int, workers: int) -> int:
+    """Bound the memory of `assemble` in one process and of `solve` after it, bytes; the interpreter comes on top.
+
+    Parameters
+    ----------
+    n_functions, n_rows : int
+    largest_cell : int
+        Rows of the largest cell.
+    workers : int
+        Threads that assemble. A worker process holds one triangle and one set of rows.
+    """
+    n = n_functions + 1
+    levels = max(1, n_rows // leaf_rows(n_functions)).bit_length()
+    triangles = max(
+        SOLVING, workers + 3 + levels
+    )  # leaves in flight, the tree, the copy that a merge destroys
+    rows_at_once = BUFFER + 3 * min(largest_cell, part_rows(n_functions))
+    return 8 * n * (triangles * n + workers * rows_at_once) + workers * KERNELS
+
+
+def _leaves(cells: Sequence[Observed], kinds: tuple[str, ...], smallest: int) -> list[list[Observed]]:
+    """Cut the cells into equal leaves of about `smallest` rows or more, an even number of them, for even pairs."""
+    ends = np.cumsum([count_rows(len(cell.atoms), kinds) for cell in cells])
+    n_leaves = max(1, int(ends[-1]) // smallest)
+    n_leaves -= n_leaves % 2 if n_leaves > 1 else 0
+    bounds = np.searchsorted(ends, ends[-1] * np.arange(1, n_leaves) / n_leaves) + 1
+    edges = [0, *bounds.tolist(), len(cells)]
+    return [list(cells[a:b]) for a, b in pairwise(edges) if b > a]
 
 
 def _factor(task: Task) -> TriangularFactor:
     factor = TriangularFactor(len(task.basis))
     with threadpool_limits(1, user_api="blas"):
         for cell, weights in zip(task.cells, task.weights, strict=True):
-            block = rows(task.basis, cell, weights, task.E0, task.kinds)
-            factor.add(block.A, block.b)
+            for block in row_blocks(task.basis, cell, weights, task.E0, task.kinds):
+                factor.add(block.A, block.b)
         return factor.compact()
 
 

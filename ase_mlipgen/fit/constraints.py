@@ -3,9 +3,11 @@
 Matching conditions (energies, zero forces, force constants of the theory's special configurations) can hold
 exactly for a linear model. With columns scaled to unit norm in the data (y = s x) and rows of C to unit norm,
 pivoted QR of C' finds which constraints are independent (planar cells make many dependent); the shortest y
-that satisfies them is the particular solution, and everything else is fitted among N z, N an orthonormal
-basis of the null space. Cost 4/3 n_c^2 K for the pivoted QR and 4 K^2 n_c for R N, n_c the number of
-constraints. Constraints as heavily weighted rows spoil the truncation by relative tolerance instead.
+that satisfies them is the particular solution, and everything else is fitted among P z, P the orthogonal projector
+on the null space. (A basis of the null space would do in exact arithmetic; but which basis is left to round-off in
+the pivoting, and column scaling and truncation depend on it: fits then scatter by half their error. P is unique.)
+Cost 4/3 n_c^2 K for the pivoted QR and 4 K^2 n_c for R P, n_c the number of constraints. Constraints as heavily
+weighted rows spoil the truncation by relative tolerance instead.
 """
 
 from collections.abc import Sequence
@@ -72,32 +74,31 @@ class Constraints:
 
 
 class NullSpace(NamedTuple):
-    """What constraints leave free, in scaled variables: y = particular + N z.
+    """What constraints leave free, in scaled variables: y = particular + P z, P the projector on the null space.
 
     Attributes
     ----------
     particular : (K,) array
         Shortest y that satisfies the independent constraints.
-    rank : int
-        Independent constraints.
-    reflectors : (K, rank) array
-        Householder vectors of Q = [range of C' | N].
-    tau : (rank,) array
+    range : (K, rank) array
+        Orthonormal: what the constraints determine. P = 1 - range range'.
     """
 
     particular: Array
-    rank: int
-    reflectors: Array
-    tau: Array
+    range: Array
+
+    @property
+    def rank(self) -> int:
+        """Independent constraints."""
+        return self.range.shape[1]
 
     def restrict(self, S: Array) -> Array:
-        """S N, (rows, K - rank)."""
-        return np.asfortranarray(_multiply("R", self, S)[:, self.rank :])
+        """S P, (rows, K)."""
+        return np.asfortranarray(S - (S @ self.range) @ self.range.T)
 
     def expand(self, z: Array) -> Array:
-        """Particular + N z."""
-        padded = np.concatenate([np.zeros(self.rank), z])
-        return np.asarray(self.particular + _multiply("L", self, padded[:, None])[:, 0])
+        """Particular + P z."""
+        return np.asarray(self.particular + z - self.range @ (self.range.T @ z))
 
 
 def null_space(constraints: Constraints, scale: Array) -> NullSpace:
@@ -119,13 +120,13 @@ def null_space(constraints: Constraints, scale: Array) -> NullSpace:
     )
     check(info, "dgeqp3")
     rank = rank_of(np.abs(np.diagonal(reflectors)), RANK_TOLERANCE)
-    space = NullSpace(np.zeros(len(scale)), rank, np.asfortranarray(reflectors[:, :rank]), tau[:rank])
     if rank == 0:
-        return space
+        return NullSpace(np.zeros(len(scale)), np.zeros((len(scale), 0)))
     chosen = d[alive][pivots[:rank] - 1]
-    along = np.zeros((len(scale), 1))
-    along[:rank, 0] = solve_triangular(reflectors[:rank, :rank], chosen, trans="T")
-    return space._replace(particular=_multiply("L", space, along)[:, 0])
+    along = solve_triangular(reflectors[:rank, :rank], chosen, trans="T")
+    basis, _, info = lapack.dorgqr(np.asfortranarray(reflectors[:, :rank]), tau[:rank], lwork=64 * rank)
+    check(info, "dorgqr")
+    return NullSpace(basis @ along, basis)
 
 
 def inconsistent(constraints: Constraints, scale: Array, x: Array) -> int:
@@ -139,13 +140,3 @@ def _scaled(constraints: Constraints, scale: Array) -> tuple[Array, Array, npt.N
     C = constraints.C / scale
     norms, alive = norms_or_largest(C, 1, ZERO_ROW)
     return C / norms[:, None], constraints.d / norms, alive
-
-
-def _multiply(side: str, space: NullSpace, A: Array) -> Array:
-    """Q A (side "L") or A Q ("R")."""
-    if space.rank == 0:
-        return A
-    size = 64 * max(A.shape)
-    product, _, info = lapack.dormqr(side, "N", space.reflectors, space.tau, np.asfortranarray(A), lwork=size)
-    check(info, "dormqr")
-    return product

@@ -1,27 +1,28 @@
 """The upper triangle of a tall matrix [A | b], from blocks of rows, without ever holding the matrix.
 
-Rows are gathered in a buffer of a few rows a column; a full one goes through LAPACK's ``geqrf`` (which leaves
-Python's lock to other threads) and its triangle is folded into the running one by ``tpqrt`` (QR of a triangle
-on top of another). R of an unpivoted QR has the same column geometry as the matrix (R'R = A'A, without the
-squaring), so norms, pivots, rank and solutions are those of the whole. Memory (1 + `BLOCK`) (K + 1)^2, work 2
-n_rows K^2 floating-point operations.
+Rows are gathered in a buffer; a full one is folded into the running triangle by LAPACK's ``tpqrt`` (QR of a
+triangle on top of a block, see `lapack`). R of an unpivoted QR has the same column geometry as the matrix (R'R =
+A'A, without the squaring), so norms, pivots, rank and solutions are those of the whole. Rows of zeros (forces
+across the plane of a planar cell) are counted and left out. Memory (K + 1) (K + 1 + `BUFFER`) numbers, work 2 n_rows
+K^2 floating-point operations.
 """
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import lapack
+
+from ase_mlipgen.fit.lapack import fold
 
 Array = npt.NDArray[np.float64]
-PANEL = 32  # columns a panel of tpqrt; 16 to 64 are equally fast
-BLOCK = 3  # rows a column in the buffer: folding then costs an eighth of the block's own QR
-SMALLEST_BLOCK = 1024  # rows: fewer make LAPACK's blocks inefficient
+BUFFER = 1024  # rows that are folded at once; 512 to 2048 are equally fast
+LEAF = 3  # rows a column that are worth a triangle: starting and merging it then costs a fifth of filling it
+SMALLEST_LEAF = 1024
 
 
-def block_rows(n_functions: int) -> int:
-    """Rows of [A | b] that are factored at once."""
-    return max(SMALLEST_BLOCK, BLOCK * (n_functions + 1))
+def leaf_rows(n_functions: int) -> int:
+    """Return how many rows are worth a triangle of their own."""
+    return max(SMALLEST_LEAF, LEAF * (n_functions + 1))
 
 
 class TriangularFactor:
@@ -71,24 +72,28 @@ class TriangularFactor:
         ValueError
             Another number of columns, A and b of different length, or a number that is not finite.
         """
-        A, b = np.asarray(A, dtype=float), np.asarray(b, dtype=float)
-        if A.ndim != 2 or A.shape[1] != self.n_functions:
+        matrix, target = np.asarray(A, dtype=float), np.asarray(b, dtype=float)
+        if matrix.ndim != 2 or matrix.shape[1] != self.n_functions:
             raise ValueError(
-                f"rows have shape {A.shape}; expected (m, {self.n_functions}), one column a function"
+                f"rows have shape {matrix.shape}; expected (m, {self.n_functions}), one column a function"
             )
-        if b.shape != A.shape[:1]:
-            raise ValueError(f"targets have shape {b.shape}; expected {A.shape[:1]}, one a row")
-        finite = np.isfinite(b) & np.isfinite(A).all(axis=1)
-        if not finite.all():
+        if target.shape != matrix.shape[:1]:
+            raise ValueError(f"targets have shape {target.shape}; expected {matrix.shape[:1]}, one a row")
+        if not (np.isfinite(target).all() and np.isfinite(matrix).all()):
+            finite = np.isfinite(target) & np.isfinite(matrix).all(axis=1)
             raise ValueError(
-                f"{np.sum(~finite)} of {len(b)} rows are not finite, first row {np.argmin(finite)}"
+                f"{np.sum(~finite)} of {len(target)} rows are not finite, first row {np.argmin(finite)}"
             )
-        if not self._buffer.size and len(b):
-            self._buffer = np.empty((block_rows(self.n_functions), self.n_functions + 1), order="F")
+        self.n_rows += len(target)
+        silent = target == 0.0
+        silent[silent] = ~matrix[silent].any(axis=1)
+        if silent.any():
+            matrix, target = matrix[~silent], target[~silent]
+        if not self._buffer.size and len(target):
+            self._buffer = np.empty((BUFFER, self.n_functions + 1), order="F")
         start = 0
-        while start < len(b):
-            start += self._fill(A[start:], b[start:])
-        self.n_rows += len(b)
+        while start < len(target):
+            start += self._fill(matrix[start:], target[start:])
         return self
 
     def merge(self, other: "TriangularFactor") -> "TriangularFactor":
@@ -110,7 +115,7 @@ class TriangularFactor:
             )
         self._flush()
         other._flush()
-        _fold(self._triangle, other._triangle.copy(order="F"), triangular=True)
+        fold(self._triangle, other._triangle.copy(order="F"), triangular=True)
         self.n_rows += other.n_rows
         return self
 
@@ -138,37 +143,6 @@ class TriangularFactor:
         return n
 
     def _flush(self) -> None:
-        if not self._filled:
-            return
-        full = self._filled == len(self._buffer)
-        block = self._buffer if full else np.asfortranarray(self._buffer[: self._filled])
-        n = len(self._triangle)
-        if len(block) < n:
-            _fold(self._triangle, block, triangular=False)
-        else:
-            _fold(self._triangle, _triangle_of(block), triangular=True)
-        self._filled = 0
-
-
-def _triangle_of(block: Array) -> Array:
-    """R of a block in Fortran order with at least as many rows as columns; `block` is destroyed."""
-    n = block.shape[1]
-    reflectors, _, _, info = lapack.dgeqrf(block, lwork=64 * n, overwrite_a=True)
-    if info != 0:
-        raise RuntimeError(f"LAPACK dgeqrf failed with info = {info}")
-    return np.asfortranarray(np.triu(reflectors[:n]))
-
-
-def _fold(triangle: Array, block: Array, triangular: bool) -> None:
-    """QR of [triangle; block] in place of `triangle`; `block` is destroyed. Both in Fortran order."""
-    if triangular and not triangle.any():
-        triangle[...] = block
-        return
-    n = len(triangle)
-    result, _, _, info = lapack.dtpqrt(
-        n if triangular else 0, min(PANEL, n), triangle, block, overwrite_a=True, overwrite_b=True
-    )
-    if info != 0:
-        raise RuntimeError(f"LAPACK dtpqrt failed with info = {info}")
-    if result is not triangle:
-        triangle[...] = result
+        if self._filled:
+            fold(self._triangle, self._buffer[: self._filled], triangular=False)
+            self._filled = 0

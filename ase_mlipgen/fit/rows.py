@@ -6,7 +6,7 @@ root of its weight. From the targets what is not fitted is subtracted: the energ
 and the fixed core repulsion.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -17,6 +17,7 @@ from ase_mlipgen.fit.weights import Weights
 
 KINDS = ("energy", "forces", "stress")
 DEFAULT_KINDS = ("energy", "forces")
+SMALLEST_PART = 1024  # rows of a large cell that are made at once
 Array = npt.NDArray[np.float64]
 
 
@@ -39,11 +40,20 @@ class Basis(Protocol):
     """What a basis offers: see `ase_mlipgen.basis.ACEBasis`."""
 
     def __len__(self) -> int: ...
-    def design(self, atoms: Atoms) -> Any:
-        """Return rows: energy (K,), forces (n_atoms, 3, K), virial (6, K)."""
+    def design(self, atoms: Atoms, virial: bool = True, part: slice | None = None) -> Any:
+        """Return rows: energy (K,), forces (n_atoms, 3, K), virial (6, K) if wanted.
+
+        With `part`: forces on these atoms only; energy and virial add up over the parts of a cell.
+        """
 
     def baseline(self, atoms: Atoms) -> Any:
         """Return what is not fitted: energy, forces (n_atoms, 3), virial (6,)."""
+
+    def design_tangent(self, atoms: Atoms, velocity_ic: npt.ArrayLike) -> Array:
+        """Return the derivative of the force rows along a motion of the atoms, (n_atoms, 3, K)."""
+
+    def baseline_tangent(self, atoms: Atoms, velocity_ic: npt.ArrayLike) -> Array:
+        """Return the derivative of the baseline's forces along a motion, (n_atoms, 3)."""
 
 
 class RowBlock(NamedTuple):
@@ -51,7 +61,7 @@ class RowBlock(NamedTuple):
 
     Attributes
     ----------
-    A : (n_rows, n_functions) array
+    A : (n_rows, n_functions) array, Fortran order
     b : (n_rows,) array
     slices : dict of str to slice
         Which rows are "energy", "forces", "stress"; in this order.
@@ -85,6 +95,11 @@ def count_rows(n_atoms: int, observations: Iterable[str] = DEFAULT_KINDS) -> int
     return sum(count[kind] for kind in kinds_of(observations))
 
 
+def part_rows(n_functions: int) -> int:
+    """Return how many rows of a cell are made at once: no more than the triangle has, if that is large."""
+    return max(SMALLEST_PART, n_functions)
+
+
 def rows(
     basis: Basis,
     cell: Observed,
@@ -113,16 +128,102 @@ def rows(
         No E0 for an element; stress wanted but not labelled; a row that is not finite; another number of
         functions.
     """
-    atoms = cell.atoms
-    design, baseline = basis.design(atoms), basis.baseline(atoms)
-    block = _empty(len(atoms), len(basis), kinds_of(observations))
+    kinds = kinds_of(observations)
+    return _weighted(basis.design(cell.atoms, "stress" in kinds), basis, cell, weights, E0, kinds)
+
+
+def row_blocks(
+    basis: Basis,
+    cell: Observed,
+    weights: Weights,
+    E0: Mapping[str, float],
+    observations: Iterable[str] = DEFAULT_KINDS,
+    most: int | None = None,
+) -> Iterator[RowBlock]:
+    """Yield the rows of `rows` in blocks of about `most` rows: forces part by part, then what the parts add up to.
+
+    By default as many rows as there are functions, at least `SMALLEST_PART`, so that a large cell needs no more
+    memory than the triangle. A smaller cell is one block.
+    """
+    kinds, n_atoms = kinds_of(observations), len(cell.atoms)
+    most = part_rows(len(basis)) if most is None else most
+    if count_rows(n_atoms, kinds) <= most:
+        yield rows(basis, cell, weights, E0, kinds)
+        return
+    step = max(1, most // 3)
+    total: Any = None
+    for start in range(0, n_atoms, step):
+        part = slice(start, min(start + step, n_atoms))
+        design = basis.design(cell.atoms, "stress" in kinds, part)
+        sums = design.energy, design.virial
+        total = sums if total is None else tuple(a + b for a, b in zip(total, sums, strict=True))
+        if "forces" in kinds:
+            yield _weighted(design, basis, cell, weights, E0, ("forces",), part)
+    if rest := tuple(kind for kind in kinds if kind != "forces"):
+        yield _weighted(design._replace(energy=total[0], virial=total[1]), basis, cell, weights, E0, rest)
+
+
+def hessian_rows(
+    basis: Basis, atoms: Atoms, atom: int, axis: int, column: Array, weight: float = 1.0
+) -> RowBlock:
+    """Weighted rows of force constants: one column of the Hessian at any configuration, a row an entry.
+
+    Parameters
+    ----------
+    basis : Basis
+    atoms : Atoms
+    atom, axis : int
+        The coordinate that the forces are differentiated by.
+    column : (n_atoms, d) array, eV/Å^2
+        Reference: d^2 E / (d x_{atom, axis} d x_{n, b}), b < d; d = 3, or 2 in a plane.
+    weight : float
+        Å^4/eV^2, of squared residuals, as in `Weights`.
+
+    Returns
+    -------
+    RowBlock
+        n_atoms d rows, atom by atom, called "force_constants".
+
+    Raises
+    ------
+    ValueError
+        A column of another shape, or a row that is not finite.
+    """
+    column = np.asarray(column, dtype=float)
+    if column.ndim != 2 or len(column) != len(atoms) or column.shape[1] > 3:
+        raise ValueError(f"the column has shape {column.shape}; expected ({len(atoms)}, 3), or 2 in a plane")
+    motion, d = np.zeros((len(atoms), 3)), column.shape[1]
+    motion[atom, axis] = 1.0
+    root = np.sqrt(weight)
+    A = -root * basis.design_tangent(atoms, motion)[:, :d].reshape(-1, len(basis))
+    b = root * (column + basis.baseline_tangent(atoms, motion)[:, :d]).ravel()
+    if not (np.isfinite(A).all() and np.isfinite(b).all()):
+        raise ValueError(f"force-constant rows of a cell of {len(atoms)} atoms are not finite")
+    return RowBlock(A, b, {"force_constants": slice(0, len(b))})
+
+
+def _weighted(
+    design: Any,
+    basis: Basis,
+    cell: Observed,
+    weights: Weights,
+    E0: Mapping[str, float],
+    kinds: tuple[str, ...],
+    part: slice | None = None,
+) -> RowBlock:
+    """Weigh rows and targets; with `part`, those of forces on some atoms."""
+    atoms, baseline = cell.atoms, basis.baseline(cell.atoms)
+    block = _empty(len(range(len(atoms))[part or slice(None)]), len(basis), kinds)
     for kind, where in block.slices.items():
-        matrix, fixed = _features(kind, design), np.ravel(_fixed(kind, baseline))
+        matrix = _features(kind, design)
+        target = _target(kind, cell, E0) - np.ravel(_fixed(kind, baseline))
+        if kind == "forces" and part is not None:
+            target = target.reshape(-1, 3)[part].ravel()
         if matrix.shape != block.A[where].shape:
             raise ValueError(f"the basis gave {kind} rows {matrix.shape}; expected {block.A[where].shape}")
         weight = weights.row_weight(kind)
         np.multiply(matrix, weight, out=block.A[where])
-        block.b[where] = (_target(kind, cell, E0) - fixed) * weight
+        block.b[where] = target * weight
     if not (np.isfinite(block.A).all() and np.isfinite(block.b).all()):
         raise ValueError(f"rows of a cell of {len(atoms)} atoms ({cell.defect or 'perfect'}) are not finite")
     return block
@@ -134,7 +235,7 @@ def _empty(n_atoms: int, n_functions: int, kinds: tuple[str, ...]) -> RowBlock:
         stop = start + count_rows(n_atoms, (kind,))
         slices[kind] = slice(start, stop)
         start = stop
-    return RowBlock(np.empty((start, n_functions)), np.empty(start), slices)
+    return RowBlock(np.empty((start, n_functions), order="F"), np.empty(start), slices)
 
 
 def _features(kind: str, design: Any) -> Array:

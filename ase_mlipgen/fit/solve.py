@@ -67,7 +67,7 @@ class LinearFit:
 
 @dataclass(frozen=True, eq=False)
 class _System:
-    """A pivoted system in y = scale x = particular + N (z / reduced_scale)."""
+    """A pivoted system in y = scale x = particular + P (z / reduced_scale)."""
 
     R: Array
     c: Array
@@ -146,7 +146,8 @@ def _system(factor: TriangularFactor, scaling: Scaling, constraints: Constraints
         if space.rank <= LARGEST_SHARE * K:
             reduced = space.restrict(S)
             reduced_scale = _scale(reduced, scaling)
-            qr = factorise(reduced / reduced_scale, c - S @ space.particular)
+            free, qr = K - space.rank, factorise(reduced / reduced_scale, c - S @ space.particular)
+            qr = qr._replace(T=qr.T[:free], projected=qr.projected[:free])
             return _System(R, c, outside, qr, scale, reduced_scale, space, note)
         note = (
             f"the constraints are not imposed: {space.rank} independent ones would use up more than "

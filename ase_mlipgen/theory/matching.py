@@ -3,27 +3,25 @@
 Ortner & Wang ask for small eps_E (3.3), eps_F (3.4) and eps_FC_hom (3.6). A linear model can have zero at the
 training cell's equilibrium: the energies of the relaxed defect cell, the unrelaxed one and the perfect crystal;
 the forces at the relaxed cell; the homogeneous force constants. Each is a set of rows C c = d, imposed by `fit.solve`.
-Force-constant rows are five-point differences of force rows: what the reference's columns are compared
-with, whatever calculator it is. Entry point: :func:`matching_constraints`.
+Rows of force constants are exact derivatives of force rows. Entry point: :func:`matching_constraints`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
-from scipy.linalg import qr
+from scipy.linalg import svd
 
-from ase_mlipgen.fit import Constraints, Weights, rows
+from ase_mlipgen.fit import Constraints, Weights, hessian_rows, rows
+from ase_mlipgen.fit.pivoted import norms_or_largest
 from ase_mlipgen.fit.rows import Basis, Observed
 from ase_mlipgen.theory.force_constants import ForceConstants
 
 Floats = npt.NDArray[np.float64]
 CONDITIONS = ("energies", "forces", "force_constants")
-STEP = 5e-4
-DIFFERENCE_NOISE = 1e-6
+ROUND_OFF = 1e-9
 RELAXATION_NOISE = 1e-4
-STENCIL = ((-2, 1 / 12), (-1, -8 / 12), (1, 8 / 12), (2, -1 / 12))
 UNWEIGHTED = Weights(energy=1.0, forces=1.0)
 
 
@@ -87,50 +85,32 @@ def _matched(
     return independent_rows(block.A, block.b, tolerance) if tolerance else Constraints(block.A, block.b)
 
 
-def force_constant_rows(
-    basis: Basis, perfect: Atoms, constants: ForceConstants, step: float = STEP
-) -> Constraints:
+def force_constant_rows(basis: Basis, perfect: Atoms, constants: ForceConstants) -> Constraints:
     """Return the independent rows of the basis functions' force constants, and the reference's as targets.
 
-    One row an entry of `constants.columns_sanb`, then only those that crystal symmetry leaves independent; the
-    fixed core's part is moved to the targets. Five-point differences with `step` in Å.
+    One row an entry of `constants.columns_sanb`, then only as many as crystal symmetry leaves independent; the fixed
+    core's part is moved to the targets. The rows are exact derivatives; the columns may be differences.
     """
     dimension = constants.columns_sanb.shape[1]
-    features, targets = [], []
-    for s, site in enumerate(constants.sites_s):
-        for a in range(dimension):
-            slope = _difference(lambda atoms: basis.design(atoms).forces, perfect, site, a, step)
-            fixed = _difference(lambda atoms: basis.baseline(atoms).forces, perfect, site, a, step)
-            features.append(-slope[:, :dimension].reshape(-1, len(basis)))
-            targets.append((constants.columns_sanb[s, a] + fixed[:, :dimension]).ravel())
-    return independent_rows(np.concatenate(features), np.concatenate(targets), DIFFERENCE_NOISE)
+    blocks = [
+        hessian_rows(basis, perfect, int(site), a, constants.columns_sanb[s, a])
+        for s, site in enumerate(constants.sites_s)
+        for a in range(dimension)
+    ]
+    return independent_rows(
+        np.concatenate([block.A for block in blocks]),
+        np.concatenate([block.b for block in blocks]),
+        ROUND_OFF,
+    )
 
 
 def independent_rows(A: Floats, b: Floats, tolerance: float) -> Constraints:
-    """Keep rows that span the others up to a relative tolerance.
+    """Combine rows, by the leading left singular vectors, into as few as span them up to a relative tolerance.
 
-    Pivoted QR of A' with the columns of A scaled to unit norm.
-    What symmetry makes equal differs by the error of differences (1e-8) or of a relaxation (positions to 1e-6
-    Å); scaled up by the solver such rests would count as conditions of their own.
+    Columns are scaled to unit norm for that. What symmetry makes equal is averaged: it differs by round-off, or by the
+    error of a relaxation (positions to 1e-6 Å), and picking one of several equal rows would leave to chance which.
     """
-    norms = np.linalg.norm(A, axis=0)
-    scaled = A / np.where(norms > 0.0, norms, 1.0)
-    R, pivots = qr(scaled.T, mode="r", pivoting=True)
-    diagonal = np.abs(np.diagonal(R))
-    rank = int(np.sum(diagonal > tolerance * diagonal[0]))
-    chosen = np.sort(pivots[:rank])
-    return Constraints(A[chosen], b[chosen])
-
-
-def _difference(
-    forces: Callable[[Atoms], Floats], perfect: Atoms, atom: int, component: int, step: float
-) -> Floats:
-    """Return the derivative of `forces` by one coordinate."""
-    total: Floats | None = None
-    for offset, weight in STENCIL:
-        moved = perfect.copy()
-        moved.positions[atom, component] += offset * step
-        part = (weight / step) * forces(moved)
-        total = part if total is None else total + part
-    assert total is not None
-    return total
+    scale, _ = norms_or_largest(A, 0, ROUND_OFF)
+    U, singular, _ = svd(A / scale, full_matrices=False)
+    leading = U[:, singular > tolerance * singular[0]].T
+    return Constraints(leading @ A, leading @ b)

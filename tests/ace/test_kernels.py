@@ -44,15 +44,6 @@ class Setup:
         )  # fmt: skip
         return energies, gradient
 
-    def rows(self):
-        K, n = self.n_functions, self.n_atoms
-        energy, forces, virial = np.zeros(K), np.zeros((K, n, 3)), np.zeros((K, 6))
-        kernels.design(
-            np.arange(n), self.first_i, self.j_p, self.d_pc, self.mu_i,
-            self.plan, self.radial, self.angular, energy, forces, virial,
-        )  # fmt: skip
-        return energy, forces, virial
-
     def reference(self, i):
         own = slice(self.first_i[i], self.first_i[i + 1])
         return site(self.blocks, self.bases, self.mu_i[self.j_p[own]], self.d_pc[own])
@@ -68,27 +59,6 @@ def test_energies_and_gradients_against_numpy(case):
         own = slice(setup.first_i[i], setup.first_i[i + 1])
         assert abs(energies[i] - setup.coefficients @ B) <= 1e-12 * np.abs(setup.coefficients * B).sum()
         np.testing.assert_allclose(gradient[own], expected, rtol=0, atol=1e-12 * np.abs(expected).max())
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_rows_against_numpy(case):
-    setup = Setup(*case)
-    energy, forces, virial = setup.rows()
-    expected = [np.zeros_like(energy), np.zeros_like(forces), np.zeros_like(virial)]
-    for i in range(setup.n_atoms):
-        B, dB = setup.reference(i)
-        own = slice(setup.first_i[i], setup.first_i[i + 1])
-        d = setup.d_pc[own]
-        expected[0] += B
-        expected[1][:, i] += dB.sum(axis=1)
-        np.subtract.at(expected[1].transpose(1, 0, 2), setup.j_p[own], dB.transpose(1, 0, 2))
-        w = np.einsum("pa,kpb->kab", d, dB)
-        expected[2] += np.stack(
-            [w[:, a, b] for a, b in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))], axis=1
-        )
-    for found, reference in zip((energy, forces, virial), expected, strict=True):
-        scale = np.abs(reference).max(axis=tuple(range(1, reference.ndim)), keepdims=True) + 1e-30
-        assert np.max(np.abs(found - reference) / np.maximum(scale, np.abs(reference).max() * 1e-6)) < 1e-10
 
 
 def test_atoms_are_independent_of_the_chunk_they_are_in():

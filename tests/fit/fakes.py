@@ -26,7 +26,10 @@ class PowerBasis:
     def __len__(self):
         return len(self.k)
 
-    def design(self, atoms):
+    def design(self, atoms, virial=True, part=None):
+        if part is not None:
+            own = self.design(atoms[part])
+            return own._replace(virial=own.virial[: 6 if virial else 0])
         x, y, _ = atoms.positions.T
         forces = np.zeros((len(atoms), 3, len(self)))
         forces[:, 0] = self.k * np.sin(np.outer(x, self.k))

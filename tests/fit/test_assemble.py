@@ -26,7 +26,7 @@ def cells(basis):
 
 @pytest.fixture
 def small_leaves(monkeypatch):
-    monkeypatch.setattr("ase_mlipgen.fit.factor.SMALLEST_BLOCK", 50)
+    monkeypatch.setattr("ase_mlipgen.fit.factor.SMALLEST_LEAF", 50)
 
 
 def test_same_system_as_stacked_rows(basis, cells, small_leaves):

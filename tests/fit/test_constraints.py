@@ -139,3 +139,22 @@ def test_bad_constraints_are_named():
         Constraints(np.zeros((2, 3)), np.zeros(2), ("energies",))
     with pytest.raises(ValueError, match="constraints are on 4 functions, the factor on 60"):
         solve(factor_of(*decaying()), constraints=Constraints(np.ones((1, 4)), [1.0]))
+
+
+def test_round_off_in_the_constraints_does_not_move_the_fit():
+    """Dependent, equally long constraints: which ones the pivoting takes is chance, what they leave free is not."""
+    rng = np.random.default_rng(8)
+    A = rng.normal(size=(400, 60)) * np.logspace(0, -7, 60)
+    factor = TriangularFactor(60).add(A @ np.linalg.qr(rng.normal(size=(60, 60)))[0], rng.normal(size=400))
+    C = np.linalg.qr(rng.normal(size=(60, 12)))[0][:, :12].T
+    C = np.concatenate([C, -C, C[::-1]])
+    fits = []
+    for seed in range(3):
+        noisy = C * (1 + 1e-15 * np.random.default_rng(seed).normal(size=C.shape))
+        fits.append(solve(factor, 1e-4, constraints=Constraints(noisy, np.zeros(len(C)))))
+    assert fits[0].rank < 48
+    assert len({fit.rank for fit in fits}) == 1
+    for fit in fits[1:]:
+        np.testing.assert_allclose(
+            fit.coefficients, fits[0].coefficients, atol=1e-8 * np.abs(fits[0].coefficients).max()
+        )

@@ -91,3 +91,14 @@ def test_bad_rows_are_refused():
     with pytest.raises(ValueError, match="n_functions is 0"):
         TriangularFactor(0)
     assert factor.n_rows == 0
+
+
+def test_rows_of_zeros_are_counted_and_change_nothing():
+    A, b = system(300, 12)
+    holes = np.zeros((600, 12)), np.zeros(600)
+    holes[0][::2], holes[1][::2] = A, b
+    holes[1][1] = 3.0  # a row of zeros with a target adds to the residual
+    found, expected = TriangularFactor(12).add(*holes), TriangularFactor(12).add(A, b)
+    assert found.n_rows == 600
+    assert_triangles(found.triangle()[:12], expected.triangle()[:12])
+    assert found.triangle()[12, 12] == pytest.approx(np.hypot(3.0, expected.triangle()[12, 12]), rel=1e-12)
