@@ -22,7 +22,7 @@ from numba.core import caching, config
 logger = logging.getLogger(__name__)
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 PACKAGE = Path(__file__).parent
-WITH_KERNELS = ("ace/*.py", "eam/*.py", "*.py")  # what kernels are made of, from the package's folder
+WITH_KERNELS = ("ace/*.py", "eam/*.py", "simd/*.py", "*.py")  # what kernels are made of, from the package's folder
 
 # Without the wrappers that make them callable from Python, the kernels' parts compile in half the time.
 helper: Callable[[Any], Any] = nb.njit(no_cpython_wrapper=True, **OPTIONS)

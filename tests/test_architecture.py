@@ -11,7 +11,7 @@ import ase_mlipgen
 
 PACKAGE = Path(ase_mlipgen.__file__).parent
 LEVELS = [
-    {"threads", "jit"},
+    {"jit", "simd", "threads"},
     {"ace", "eam", "neighbors", "progress"},
     {"basis"},
     {"calculators"},

@@ -18,13 +18,14 @@ from ase.data import atomic_masses, atomic_numbers
 from matscipy.calculators.eam.io import read_eam
 
 from ase_mlipgen.calculators.base import Evaluation, PairCalculator
-from ase_mlipgen.eam import setfl
+from ase_mlipgen.eam import energy, setfl
 from ase_mlipgen.eam.analytic import TUNGSTEN, Zhou
-from ase_mlipgen.eam.energy import site_energies
 from ase_mlipgen.eam.functions import EAMFunctions
 from ase_mlipgen.eam.hessian import hessian
 from ase_mlipgen.eam.tables import Tables
+from ase_mlipgen.eam.tangents import hessian_products
 from ase_mlipgen.neighbors import Pairs
+from ase_mlipgen.threads import available_threads
 
 
 class EAMFileError(ValueError):
@@ -41,6 +42,8 @@ class EAM2D(PairCalculator):
         or none, for `ase_mlipgen.eam.analytic.TUNGSTEN`.
     skin : float
         Of the neighbour list, Å; does not influence results.
+    threads : int, optional
+        Threads of one evaluation; by default the cores this process may use. Results do not depend on it.
 
     Raises
     ------
@@ -53,7 +56,12 @@ class EAM2D(PairCalculator):
     """
 
     def __init__(
-        self, potential: str | os.PathLike[str] | Zhou | None = None, *, skin: float = 0.5, **kwargs: Any
+        self,
+        potential: str | os.PathLike[str] | Zhou | None = None,
+        *,
+        skin: float = 0.5,
+        threads: int | None = None,
+        **kwargs: Any,
     ) -> None:
         functions: EAMFunctions
         if potential is None or isinstance(potential, Zhou):
@@ -68,7 +76,7 @@ class EAM2D(PairCalculator):
                 f"potential = {potential!r}: expected the path of an eam/alloy or eam/fs file, "
                 f"ase_mlipgen.eam.analytic.Zhou parameters, or None for tungsten"
             )
-        self.functions = functions
+        self.functions, self.threads = functions, threads
         self._index_z = np.full(max(atomic_numbers.values()) + 1, -1)
         self._index_z[[atomic_numbers[s] for s in functions.elements]] = np.arange(len(functions.elements))
         super().__init__(skin=skin, **kwargs)
@@ -90,9 +98,8 @@ class EAM2D(PairCalculator):
 
     def evaluate(self, numbers_i: npt.NDArray[np.int64], pairs: Pairs) -> Evaluation:
         """Return site energies (eV), forces (eV/Å) and virial (eV)."""
-        a_i, j_p = self._index_z[numbers_i], pairs.j_p.astype(np.int64)
-        found = site_energies(self.functions, a_i, pairs.centres(), j_p, pairs.vectors(), pairs.first_i)
-        return Evaluation.from_gradients(*found, pairs)
+        found = energy.evaluate(self.functions, self._index_z[numbers_i], *pairs, self._n_threads())
+        return Evaluation(*found)
 
     def sparse_hessian(self, numbers_i: npt.NDArray[np.int64], pairs: Pairs) -> sp.csr_matrix:
         """Return the second derivatives of the energy by the positions, eV/Å^2."""
@@ -103,6 +110,16 @@ class EAM2D(PairCalculator):
             pairs.j_p.astype(np.int64),
             pairs.vectors(),
         )
+
+    def apply_hessian(
+        self, numbers_i: npt.NDArray[np.int64], pairs: Pairs, v_vic: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Return the Hessian times each of v_vic, (n_v, n_atoms, 3), eV/Å, without forming it."""
+        a_i = self._index_z[numbers_i]
+        return hessian_products(self.functions, a_i, *pairs, v_vic, self._n_threads())
+
+    def _n_threads(self) -> int:
+        return self.threads or available_threads()
 
     def write_setfl(
         self, path: str | os.PathLike[str], *, kind: str = "eam/alloy", n_r: int = 10001, n_rho: int = 10001

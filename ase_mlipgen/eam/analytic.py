@@ -13,12 +13,13 @@ published set. About 70 ns a pair.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
-import numba as nb
 import numpy as np
 
 from ase_mlipgen.eam.functions import Floats, Ints, PairTerms, SiteTerms
-from ase_mlipgen.eam.kernels import JIT
+from ase_mlipgen.eam.lane_terms import AnalyticForm
+from ase_mlipgen.jit import helper, kernel
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,17 @@ class Zhou:
         """Four times the equilibrium density: atoms at half their distance."""
         return 4 * self.rho_e
 
+    @cached_property
+    def form(self) -> AnalyticForm:
+        """Constants of f and phi for the compiled evaluator."""
+        per_r_e, log2_e = 1 / self.r_e, 1 / np.log(2)
+        constants = (
+            per_r_e, 1 / (self.cutoff - self.switch_on), self.f_e, self.A, self.B, self.kappa, self.lambda_,
+            self.alpha * log2_e, self.beta * log2_e, -self.alpha * per_r_e, -self.beta * per_r_e, -20 * per_r_e,
+            self.cutoff,
+        )  # fmt: skip
+        return AnalyticForm(*map(float, constants))
+
     def pair_terms(self, r_p: Floats, a_p: Ints, b_p: Ints) -> PairTerms:
         """Return f and phi at distances r_p; one element, so a_p and b_p are not looked at."""
         e = (self.r_e, self.alpha, self.kappa, self.beta, self.lambda_)
@@ -79,8 +91,11 @@ class Zhou:
 
     def site_terms(self, rho_i: Floats, a_i: Ints) -> SiteTerms:
         """Return F at densities rho_i."""
-        F_n, F = np.array(self.F_n, dtype=float), np.array(self.F, dtype=float)
-        return SiteTerms(*_site_terms(rho_i, self.rho_e, self.rho_s, F_n, F, self.eta, self.F_e))
+        return SiteTerms(*_site_terms(rho_i, self.rho_e, self.rho_s, *self._pieces, self.eta, self.F_e))
+
+    @cached_property
+    def _pieces(self) -> tuple[Floats, Floats]:
+        return np.array(self.F_n, dtype=float), np.array(self.F, dtype=float)
 
 
 TUNGSTEN = Zhou(
@@ -102,7 +117,7 @@ TUNGSTEN = Zhou(
 )
 
 
-@nb.njit(**JIT)
+@helper
 def _decay(r, r_e, a, k):  # type: ignore[no-untyped-def]
     """Return e(r; a, k) and two derivatives by r."""
     x = r / r_e
@@ -115,7 +130,7 @@ def _decay(r, r_e, a, k):  # type: ignore[no-untyped-def]
     return e, e * slope / r_e, e * (slope * slope + bend) / (r_e * r_e)
 
 
-@nb.njit(**JIT)
+@helper
 def _switch(r, on, off):  # type: ignore[no-untyped-def]
     """Return the smoothstep from 1 (at `on`) to 0 (at `off`) and two derivatives."""
     if r <= on:
@@ -127,7 +142,7 @@ def _switch(r, on, off):  # type: ignore[no-untyped-def]
     return S, -140.0 * (t * u) ** 3 / width, -420.0 * (t * u) ** 2 * (u - t) / width**2
 
 
-@nb.njit(**JIT)
+@kernel
 def _pair_terms(r_p, f_e, A, B, e, on, off):  # type: ignore[no-untyped-def]
     r_e, alpha, kappa, beta, lambda_ = e
     n = r_p.shape[0]
@@ -150,13 +165,13 @@ def _pair_terms(r_p, f_e, A, B, e, on, off):  # type: ignore[no-untyped-def]
     return out
 
 
-@nb.njit(**JIT)
+@helper
 def _cubic(c, x):  # type: ignore[no-untyped-def]
     value = c[0] + x * (c[1] + x * (c[2] + x * c[3]))
     return value, c[1] + x * (2.0 * c[2] + x * 3.0 * c[3]), 2.0 * c[2] + x * 6.0 * c[3]
 
 
-@nb.njit(**JIT)
+@kernel
 def _site_terms(rho_i, rho_e, rho_s, F_n, F_o, eta, F_e):  # type: ignore[no-untyped-def]
     n = rho_i.shape[0]
     F, dF, ddF = np.empty(n), np.empty(n), np.empty(n)

