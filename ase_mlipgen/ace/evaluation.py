@@ -15,9 +15,9 @@ from ase_mlipgen.ace import lanes
 from ase_mlipgen.ace.lane_collect import spread
 from ase_mlipgen.ace.lane_core import CoreTables, add_core
 from ase_mlipgen.ace.plan import Angular, Radial
-from ase_mlipgen.ace.simd import host_lanes
 from ase_mlipgen.ace.sites import Sites, Structure, collect_sites, padded
 from ase_mlipgen.ace.workspace import Workspace, borrow, give_back
+from ase_mlipgen.simd import host_lanes
 from ase_mlipgen.threads import in_order
 
 Floats = npt.NDArray[np.float64]

@@ -7,13 +7,12 @@ The readable counterpart and oracle is `reference.py`. All functions release the
 only the rows of their own centre atoms, so that callers may run chunks of atoms in threads.
 """
 
-import numba as nb
 import numpy as np
 
-JIT = {"cache": True, "nogil": True, "error_model": "numpy"}
+from ase_mlipgen.jit import helper, kernel
 
 
-@nb.njit(**JIT)
+@helper
 def _radial(r, mu, radial, R, dR):
     """Fill R_n and dR_n/dr of one pair; return False where the envelope vanishes."""
     if r >= radial.cutoff[mu] or (radial.pin[mu] > 0 and r <= radial.r_in[mu]):
@@ -39,7 +38,7 @@ def _radial(r, mu, radial, R, dR):
     return True
 
 
-@nb.njit(**JIT)
+@helper
 def _harmonics(x, y, z, angular, Q, power, Y, dY):
     """Fill Y_lm, m >= 0, and the partial derivatives of its polynomial extension (see harmonics.py)."""
     a, b, c = angular.a, angular.b, angular.c
@@ -68,7 +67,7 @@ def _harmonics(x, y, z, angular, Q, power, Y, dY):
             dY[k, 2] = c[k] * Q[k + 1] * power[m] if m < l else 0.0j
 
 
-@nb.njit(**JIT)
+@helper
 def _gather(first, last, j_p, d_pc, mu_i, plan, radial, angular, space, A):
     """Collect the neighbours within the cutoff, their functions, and A; return how many."""
     slot_p, r_s, u_sc, R_s, dR_s, Y_s, dY_s, Q, power = space
@@ -92,7 +91,7 @@ def _gather(first, last, j_p, d_pc, mu_i, plan, radial, angular, space, A):
     return count
 
 
-@nb.njit(**JIT)
+@helper
 def _workspace(n_slots, n_max, angular):
     n_lm = (angular.lmax + 1) * (angular.lmax + 2) // 2
     return (
@@ -108,7 +107,7 @@ def _workspace(n_slots, n_max, angular):
     )
 
 
-@nb.njit(**JIT)
+@helper
 def _partials(e, plan, Z, partial):
     """Fill the derivative of monomial e by each of its factors; return the monomial.
 
@@ -141,7 +140,7 @@ def _partials(e, plan, Z, partial):
     return running
 
 
-@nb.njit(**JIT)
+@helper
 def _widest(centres, first_i):
     widest = 1
     for i in centres:
@@ -149,7 +148,7 @@ def _widest(centres, first_i):
     return widest
 
 
-@nb.njit(**JIT)
+@kernel
 def evaluate(centres, first_i, j_p, d_pc, mu_i, plan, radial, angular, weights, energies_i, gradient_pc):
     """Add the site energies of `centres` and write dE/d(pair vector) of their pairs.
 
@@ -192,7 +191,7 @@ def evaluate(centres, first_i, j_p, d_pc, mu_i, plan, radial, angular, weights, 
             gradient_pc[slot_p[s], 2] = gz / r_s[s] + along * uz
 
 
-@nb.njit(**JIT)
+@kernel
 def pair_core(r_p, r_i, r0, p, x_cut, power, rows, coefficients, A, B, e0, value_p, slope_p):
     """Fill V(r) and dV/dr of a repulsive core: a polynomial of x(r) above r_i, an exponential below (see core.py)."""
     for k in range(len(r_p)):

@@ -6,8 +6,8 @@ their gradients to the forces. Entry points: these two.
 
 import numpy as np
 
-from ase_mlipgen.ace.simd import load, raw, square3, store
 from ase_mlipgen.jit import kernel
+from ase_mlipgen.simd import load, raw, square3, store
 
 
 @kernel

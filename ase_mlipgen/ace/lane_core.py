@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from ase_mlipgen.ace.core import ENVELOPE_POWER, PairCore
 from ase_mlipgen.ace.radial import transform
-from ase_mlipgen.ace.simd import fma, load, max0, raw, splat, store
 from ase_mlipgen.jit import helper, inlined, kernel
+from ase_mlipgen.simd import fma, load, max0, raw, splat, store
 
 Floats = npt.NDArray[np.float64]
 

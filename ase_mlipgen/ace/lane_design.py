@@ -15,8 +15,8 @@ from ase_mlipgen.ace.lane_design_jacobian import Span, densities, jacobian, jaco
 from ase_mlipgen.ace.lane_design_products import contract, gradients, multiply, multiply_tangent
 from ase_mlipgen.ace.lane_design_slots import SlotLayout, fill_slot
 from ase_mlipgen.ace.lane_moves import shift, store_transposed
-from ase_mlipgen.ace.simd import load, raw, splat, store
 from ase_mlipgen.jit import helper, kernel
+from ase_mlipgen.simd import load, raw, splat, store
 
 
 class Layout(NamedTuple):

@@ -9,8 +9,8 @@ rest by the product rule. Entry points: :func:`densities`, :func:`jacobian`, :fu
 from typing import NamedTuple
 
 from ase_mlipgen.ace.lane_moves import shift, total
-from ase_mlipgen.ace.simd import fma, load, splat, store
 from ase_mlipgen.jit import helper, inlined
+from ase_mlipgen.simd import fma, load, splat, store
 
 
 class Span(NamedTuple):

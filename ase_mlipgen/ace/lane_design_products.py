@@ -6,8 +6,8 @@ W functions contiguous. Entry points: :func:`multiply`, :func:`multiply_tangent`
 """
 
 from ase_mlipgen.ace.lane_moves import add_transposed, shift, store_transposed
-from ase_mlipgen.ace.simd import fma, load, splat, store
 from ase_mlipgen.jit import helper, inlined
+from ase_mlipgen.simd import fma, load, splat, store
 
 WIDEST = 4  # vectors of a tile of columns: with the rows of J it still fits the first cache
 

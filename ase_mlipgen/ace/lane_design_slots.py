@@ -7,8 +7,8 @@ neighbour at twice the cutoff, where R is exactly zero. Entry points: :func:`lay
 
 from typing import NamedTuple
 
-from ase_mlipgen.ace.simd import fma, load, max0, splat, sqrt, store
 from ase_mlipgen.jit import helper, inlined
+from ase_mlipgen.simd import fma, load, max0, splat, sqrt, store
 
 
 class SlotLayout(NamedTuple):

@@ -10,8 +10,8 @@ import numpy as np
 from ase_mlipgen.ace.lane_layout import STRIDE
 from ase_mlipgen.ace.lane_products import products_and_derivatives
 from ase_mlipgen.ace.lane_slots import accumulate, adjoint
-from ase_mlipgen.ace.simd import gather, raw, splat, store
 from ase_mlipgen.jit import helper, kernel
+from ase_mlipgen.simd import gather, raw, splat, store
 
 
 @kernel

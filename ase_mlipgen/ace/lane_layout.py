@@ -1,12 +1,10 @@
-"""Where the lane kernels keep what: one flat buffer of rows (see `simd`), and how they are compiled.
+"""Where the lane kernels keep what: one flat buffer of rows (see `simd`).
 
 Entry point: :func:`lay_out`.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-JIT: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-INLINE = {**JIT, "forceinline": True}
 STRIDE = 4  # rows of one entry of Z: Re Z, Im Z, dE/d(Re Z), dE/d(Im Z)
 
 

@@ -7,7 +7,7 @@ with one quantity in the lanes is written with another one contiguous. Entry poi
 
 from typing import Any
 
-from ase_mlipgen.ace.simd import intrinsic, ir, types
+from ase_mlipgen.simd import intrinsic, ir, types
 
 INDEX = ir.IntType(32)
 

@@ -5,8 +5,8 @@ Complex numbers are pairs of vectors; Re(u z) = Re u Re z - Im u Im z, with the 
 """
 
 from ase_mlipgen.ace.lane_layout import STRIDE
-from ase_mlipgen.ace.simd import fma, load, splat, store
 from ase_mlipgen.jit import helper, inlined
+from ase_mlipgen.simd import fma, load, splat, store
 
 
 @inlined

@@ -6,8 +6,8 @@ come back; loops run over n innermost, with the harmonics or the sums in registe
 """
 
 from ase_mlipgen.ace.lane_layout import STRIDE
-from ase_mlipgen.ace.simd import fma, load, max0, splat, sqrt, step, store
 from ase_mlipgen.jit import helper, inlined
+from ase_mlipgen.simd import fma, load, max0, splat, sqrt, step, store
 
 
 @inlined

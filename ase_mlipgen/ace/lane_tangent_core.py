@@ -8,8 +8,8 @@ import numpy as np
 
 from ase_mlipgen.ace.core import ENVELOPE_POWER
 from ase_mlipgen.ace.lane_core import _power
-from ase_mlipgen.ace.simd import fma, load, max0, raw, splat, store
 from ase_mlipgen.jit import helper, inlined, kernel
+from ase_mlipgen.simd import fma, load, max0, raw, splat, store
 
 
 @inlined

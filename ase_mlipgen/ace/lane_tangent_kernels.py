@@ -13,8 +13,8 @@ from ase_mlipgen.ace.lane_layout import STRIDE
 from ase_mlipgen.ace.lane_slots import accumulate, adjoint
 from ase_mlipgen.ace.lane_tangent_products import products_kept, products_tangent
 from ase_mlipgen.ace.lane_tangent_slots import accumulate_tangent, add_curvature, curvature
-from ase_mlipgen.ace.simd import raw, splat, store
 from ase_mlipgen.jit import helper, kernel
+from ase_mlipgen.simd import raw, splat, store
 
 
 @helper

@@ -9,8 +9,8 @@ about one forward-and-backward sweep.
 from ase_mlipgen.ace.lane_layout import STRIDE
 from ase_mlipgen.ace.lane_products import _add, _complex_leaves, _real_leaves
 from ase_mlipgen.ace.lane_products import _store_pair as _store_value
-from ase_mlipgen.ace.simd import fma, load, splat, store
 from ase_mlipgen.jit import helper, inlined
+from ase_mlipgen.simd import fma, load, splat, store
 
 
 @inlined

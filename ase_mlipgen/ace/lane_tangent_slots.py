@@ -14,8 +14,8 @@ Slots must have been filled by `lane_slots.accumulate`. Entry points: :func:`acc
 
 from ase_mlipgen.ace.lane_layout import STRIDE
 from ase_mlipgen.ace.lane_slots import _add_complex, _add_real, _power
-from ase_mlipgen.ace.simd import fma, load, max0, splat, store
 from ase_mlipgen.jit import helper, inlined
+from ase_mlipgen.simd import fma, load, max0, splat, store
 
 TINY = 1e-300  # x / (x + TINY) is exactly 1 for x > 0 and 0 for x = 0: the envelope's second derivative has steps
 

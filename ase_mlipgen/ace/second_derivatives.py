@@ -15,9 +15,9 @@ from ase_mlipgen.ace import hessian_kernels, lane_tangents
 from ase_mlipgen.ace.evaluation import Potential
 from ase_mlipgen.ace.lane_collect import spread
 from ase_mlipgen.ace.lane_tangent_core import core_tangents
-from ase_mlipgen.ace.simd import host_lanes
 from ase_mlipgen.ace.sites import Sites, Structure, collect_sites, padded
 from ase_mlipgen.ace.workspace import Workspace
+from ase_mlipgen.simd import host_lanes
 from ase_mlipgen.threads import in_order
 
 Ints = npt.NDArray[np.int64]

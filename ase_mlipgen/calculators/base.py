@@ -93,7 +93,8 @@ class PairCalculator(MatscipyCalculator):
 
     def __init__(self, *, skin: float = 0.5, **kwargs: Any) -> None:
         self.neighbors = NeighborList(self.cutoff, skin)
-        self._known = np.array(sorted(atomic_numbers[symbol] for symbol in self.elements))
+        self._is_known = np.zeros(len(chemical_symbols), dtype=bool)
+        self._is_known[[atomic_numbers[symbol] for symbol in self.elements]] = True
         super().__init__(**kwargs)
 
     @property
@@ -269,8 +270,9 @@ class PairCalculator(MatscipyCalculator):
 
     def _inputs(self, atoms: Atoms) -> tuple[npt.NDArray[np.int64], Pairs]:
         numbers_i = np.ascontiguousarray(atoms.numbers, dtype=np.int64)
-        unknown = np.setdiff1d(numbers_i, self._known)
-        if len(unknown):
+        known = self._is_known[np.clip(numbers_i, 0, len(self._is_known) - 1)] & (numbers_i >= 0)
+        if not known.all():
+            unknown = np.unique(numbers_i[~known])
             raise UnknownElementError(
                 f"{type(self).__name__} knows {', '.join(self.elements)}, "
                 f"not {', '.join(chemical_symbols[z] for z in unknown)}: use a potential with these elements"

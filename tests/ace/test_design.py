@@ -10,8 +10,8 @@ from ase_mlipgen.ace.design_plan import build_design_plan
 from ase_mlipgen.ace.plan import build_angular, build_plan, build_radial, largest_n
 from ase_mlipgen.ace.radial import RadialBasis
 from ase_mlipgen.ace.reference import site
-from ase_mlipgen.ace.simd import Lanes
 from ase_mlipgen.ace.specification import blocks
+from ase_mlipgen.simd import Lanes
 
 CASES = [
     (1, 1, 8), (1, 2, 10), (1, 3, 10), (2, 3, 6), (3, 2, 5), (1, 4, 9), (2, 4, 5.5), (1, 5, 7), (1, 6, 7.5),

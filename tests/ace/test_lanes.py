@@ -13,9 +13,9 @@ from ase_mlipgen.ace.lane_plan import build_lane_plan
 from ase_mlipgen.ace.plan import build_angular, build_plan, build_radial, largest_n, monomial_coefficients
 from ase_mlipgen.ace.radial import RadialBasis
 from ase_mlipgen.ace.reference import site
-from ase_mlipgen.ace.simd import Lanes, host_lanes
 from ase_mlipgen.ace.sites import rows_of
 from ase_mlipgen.ace.specification import blocks
+from ase_mlipgen.simd import Lanes, host_lanes
 
 CASES = [(1, 1, 8), (1, 2, 10), (1, 3, 10), (2, 3, 6), (3, 2, 5), (1, 4, 9), (2, 4, 5.5), (1, 5, 7)]
 
@@ -149,7 +149,7 @@ def test_the_form_holds_each_monomial_once_and_needs_no_second_sweep():
 
 
 def test_the_width_follows_the_processor_numba_compiles_for():
-    code = "from ase_mlipgen.ace.simd import host_lanes; print(host_lanes().width)"
+    code = "from ase_mlipgen.simd import host_lanes; print(host_lanes().width)"
     widths = []
     for features in ("+avx2,+fma", "+avx2,+fma,+avx512f"):
         environment = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": features, "PATH": ""}
