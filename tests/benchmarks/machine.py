@@ -6,7 +6,7 @@ import os
 import platform
 from pathlib import Path
 
-from ase_mlipgen.ace.simd import host_lanes
+from ase_mlipgen.simd import host_lanes
 from ase_mlipgen.threads import available_threads
 
 PACKAGES = (
