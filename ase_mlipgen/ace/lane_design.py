@@ -126,9 +126,9 @@ def _place(
                 columns[span.column + c * n + s] = (lists.row_i[neighbour_s[s]] + c) * width
         for t in range(span.n_slots):
             fill_slot(lanes, mu, radial, angular, work, base + t * at.size, at)
-        densities(lanes, width, span, rows, angular, work, at, False, shift(work, to.P * width), b)
-        if tangent:
-            densities(lanes, width, span, rows, angular, work, at, True, shift(work, to.T * width), b)
+        for part in range(2 if tangent else 1):  # a flag made here: constants would compile the callee twice
+            to_sums = shift(work, (to.T if part == 1 else to.P) * width)
+            densities(lanes, width, span, rows, angular, work, at, part == 1, to_sums, b)
         base += span.n_slots * at.size
     return _special_columns(width, i, ends[n_elements], lists, to, columns)
 
@@ -182,9 +182,12 @@ def accumulate(
         for b in range(len(members)):
             ends, slots, place = room.ends[b], room.slots[b], shift(columns, b * to.stride * width)
             own = shift(G, b * sums.n)
-            _build(lanes, width, b, False, table, harmonics, to, work, ends, slots, J)
+            for part in range(2 if tangent else 1):
+                _build(
+                    lanes, width, b, part == 1, table, harmonics, to, work, ends, slots,
+                    J_tangent if part == 1 else J,
+                )  # fmt: skip
             if tangent:
-                _build(lanes, width, b, True, table, harmonics, to, work, ends, slots, J_tangent)
                 contract(
                     lanes, width, n_groups, n_elements, ends, n_vectors[b], entries, own, J_tangent, to.stride,
                     work, to.scratch, out, place, to.n_rows,
