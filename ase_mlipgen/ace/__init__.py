@@ -1,7 +1,11 @@
 """The atomic cluster expansion: counting, radial functions, harmonics, coupling, plans and kernels.
 
 Pure functions of numbers; nothing here knows ASE. The way through: `specification.blocks` -> `plan.build_plan`, then
-`design_plan.build_design_plan` -> `design.design_columns` for rows of a fit, or `lane_plan.build_lane_plan` ->
-`lanes.bind` -> `lanes.evaluate` for energies and gradients of a model (W atoms side by side; `kernels.evaluate` is the
-scalar form, for orders above 4). `reference.site` is the readable counterpart of both.
+
+- rows of a fit: `design_plan.build_design_plan` -> `design.design_columns`, exact derivatives of rows included;
+- a model: `lane_plan.build_lane_plan` -> `lanes.bind` -> `evaluation.evaluate` (energies, forces, virial) and
+  `second_derivatives` (Hessian, Hessian-vector products).
+
+Kernels work on W atoms side by side (files `lane_*`, vectors of the room `simd`); `kernels.evaluate` is the scalar form,
+for models of orders above 4. `reference.site` is the readable counterpart of all.
 """

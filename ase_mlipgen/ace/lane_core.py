@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ase_mlipgen.ace.core import ENVELOPE_POWER, PairCore
+from ase_mlipgen.ace.lane_power import power
 from ase_mlipgen.ace.radial import transform
-from ase_mlipgen.jit import helper, inlined, kernel
+from ase_mlipgen.jit import helper, kernel
 from ase_mlipgen.simd import fma, load, max0, raw, splat, store
 
 Floats = npt.NDArray[np.float64]
@@ -60,22 +61,14 @@ def core_tables(cores: Sequence[PairCore]) -> CoreTables:
     )
 
 
-@inlined
-def _power(lanes, base, exponent):
-    result = splat(lanes, 1.0)
-    for _ in range(exponent):
-        result = result * base
-    return result
-
-
 @helper
 def _polynomial(lanes, kind, n, r0, x_cut, p, rows, coefficients, buffer):
     """Replace the distances in row 0 by V in row 0 and dV/dr in row 1."""
     one = splat(lanes, 1.0)
     inverse = one / (one + load(lanes, buffer, 0))
-    x = _power(lanes, splat(lanes, 1.0 + r0) * inverse, p)
+    x = power(lanes, splat(lanes, 1.0 + r0) * inverse, p)
     y = max0(x - splat(lanes, x_cut))
-    below = _power(lanes, y, ENVELOPE_POWER - 1) * splat(lanes, rows[3 * n * kind])
+    below = power(lanes, y, ENVELOPE_POWER - 1) * splat(lanes, rows[3 * n * kind])
     P, dP = below * y, below * splat(lanes, 1.0 * ENVELOPE_POWER)
     before = slope_before = splat(lanes, 0.0)
     c = splat(lanes, coefficients[n * kind])

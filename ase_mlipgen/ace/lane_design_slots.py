@@ -7,6 +7,7 @@ neighbour at twice the cutoff, where R is exactly zero. Entry points: :func:`lay
 
 from typing import NamedTuple
 
+from ase_mlipgen.ace.lane_power import power
 from ase_mlipgen.jit import helper, inlined
 from ase_mlipgen.simd import fma, load, max0, splat, sqrt, store
 
@@ -42,14 +43,6 @@ def lay_out_slot(n_max: int, lmax: int) -> SlotLayout:
 
 
 @inlined
-def _power(lanes, base, exponent):
-    result = splat(lanes, 1.0)
-    for _ in range(exponent):
-        result = result * base
-    return result
-
-
-@inlined
 def _derivative(lanes, base, exponent, n):
     """Return the n-th derivative of base^exponent."""
     if exponent < n:
@@ -57,7 +50,7 @@ def _derivative(lanes, base, exponent, n):
     factor = 1.0
     for k in range(n):
         factor *= exponent - k
-    return splat(lanes, factor) * _power(lanes, base, exponent - n)
+    return splat(lanes, factor) * power(lanes, base, exponent - n)
 
 
 @inlined
@@ -66,14 +59,14 @@ def _radial(lanes, r, mu, radial, work, R, dR, ddR):
     one, zero, two = splat(lanes, 1.0), splat(lanes, 0.0), splat(lanes, 2.0)
     inverse = one / (one + r)
     p = radial.p[mu]
-    x = _power(lanes, splat(lanes, 1.0 + radial.r0[mu]) * inverse, p)
+    x = power(lanes, splat(lanes, 1.0 + radial.r0[mu]) * inverse, p)
     dx = splat(lanes, -1.0 * p) * x * inverse
     ddx = splat(lanes, -1.0 * (p + 1)) * dx * inverse
     pc, pi = radial.pcut[mu], radial.pin[mu]
     left = max0(x - splat(lanes, radial.x_cut[mu]))
     right = zero - max0(splat(lanes, radial.x_in[mu]) - x)
-    l0, l1, l2 = _power(lanes, left, pc), _derivative(lanes, left, pc, 1), _derivative(lanes, left, pc, 2)
-    r0, r1, r2 = _power(lanes, right, pi), _derivative(lanes, right, pi, 1), _derivative(lanes, right, pi, 2)
+    l0, l1, l2 = power(lanes, left, pc), _derivative(lanes, left, pc, 1), _derivative(lanes, left, pc, 2)
+    r0, r1, r2 = power(lanes, right, pi), _derivative(lanes, right, pi, 1), _derivative(lanes, right, pi, 2)
     n_max, rows = dR - R, radial.recurrence
     first = splat(lanes, rows[3 * n_max * mu])
     f, df = first * l0 * r0, first * (l1 * r0 + l0 * r1)

@@ -34,7 +34,7 @@ def order(centres, first_c):
 
 
 @helper
-def _fill_slots(members, mu, n_elements, start, first_c, j_c, mu_i, spare, slot_c, fill):
+def fill_slots(members, mu, n_elements, start, first_c, j_c, mu_i, spare, slot_c, fill):
     """Say which pairs with neighbours of element mu take the slots from `start`; return their end.
 
     Short atoms are padded with the `spare` pair.
@@ -54,7 +54,7 @@ def _fill_slots(members, mu, n_elements, start, first_c, j_c, mu_i, spare, slot_
 
 
 @helper
-def _fetch(lanes, first, last, d_c, slots, work, X):
+def fetch(lanes, first, last, d_c, slots, work, X):
     """Put the pair vectors of slots first:last into their rows."""
     for slot in range(first, last):
         for c in range(3):
@@ -99,10 +99,10 @@ def evaluate(
         for row in range(STRIDE * products.n_A):
             store(flat, row, splat(lanes, 0.0))
         for mu in range(n_elements):
-            ends[mu + 1] = _fill_slots(
+            ends[mu + 1] = fill_slots(
                 members, mu, n_elements, ends[mu], first_c, j_c, mu_i, spare, slot_c, fill
             )
-            _fetch(lanes, ends[mu], ends[mu + 1], d_c, slots, flat, at.X)
+            fetch(lanes, ends[mu], ends[mu + 1], d_c, slots, flat, at.X)
             accumulate(lanes, ends[mu], ends[mu + 1], mu, where, pair_basis, harmonics, flat, at)
         store(flat, 0, products_and_derivatives(lanes, form, c, x, flat, at.n_Z))
         for mu in range(n_elements):

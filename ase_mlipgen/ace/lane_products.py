@@ -10,12 +10,13 @@ from ase_mlipgen.simd import fma, load, splat, store
 
 
 @inlined
-def _add(lanes, work, row, value):
+def add_to(lanes, work, row, value):
+    """Add a vector to a row."""
     store(work, row, load(lanes, work, row) + value)
 
 
 @inlined
-def _complex_leaves(lanes, first, last, leaf, values, u, v, W, V, work):
+def complex_leaves(lanes, first, last, leaf, values, u, v, W, V, work):
     """Add the leaves of a host u + i v to its derivatives W, V, and its terms to theirs."""
     for e in range(first, last):
         row = STRIDE * leaf[e]
@@ -28,8 +29,8 @@ def _complex_leaves(lanes, first, last, leaf, values, u, v, W, V, work):
 
 
 @inlined
-def _real_leaves(lanes, first, last, leaf, values, u, W, work):
-    """Do as `_complex_leaves` where only the real part of the host counts."""
+def real_leaves(lanes, first, last, leaf, values, u, W, work):
+    """Do as `complex_leaves` where only the real part of the host counts."""
     for e in range(first, last):
         row, x = STRIDE * leaf[e], splat(lanes, values[2 * e])
         W = fma(x, load(lanes, work, row), W)
@@ -46,15 +47,15 @@ def _complex_pair(lanes, pair, n_Z, products, values, energy, work):
     c, d = load(lanes, work, B), load(lanes, work, B + 1) * sign
     u, v = a * c - b * d, a * d + b * c
     zero, first = splat(lanes, 0.0), products.first
-    W, V = _complex_leaves(lanes, first[host], first[host + 1], products.leaf, values, u, v, zero, zero, work)
+    W, V = complex_leaves(lanes, first[host], first[host + 1], products.leaf, values, u, v, zero, zero, work)
     energy = fma(u, W, fma(v, V, energy))
     if host < n_Z:
         W = W + load(lanes, work, STRIDE * host + 2)
         V = V + load(lanes, work, STRIDE * host + 3)
-    _add(lanes, work, A + 2, W * c + V * d)
-    _add(lanes, work, A + 3, V * c - W * d)
-    _add(lanes, work, B + 2, W * a + V * b)
-    _add(lanes, work, B + 3, sign * (V * a - W * b))
+    add_to(lanes, work, A + 2, W * c + V * d)
+    add_to(lanes, work, A + 3, V * c - W * d)
+    add_to(lanes, work, B + 2, W * a + V * b)
+    add_to(lanes, work, B + 3, sign * (V * a - W * b))
     return energy
 
 
@@ -66,17 +67,17 @@ def _real_pair(lanes, pair, products, values, energy, work):
     a, b = load(lanes, work, A), load(lanes, work, A + 1)
     c, d = load(lanes, work, B), load(lanes, work, B + 1) * sign
     u, first = a * c - b * d, products.first
-    W = _real_leaves(lanes, first[host], first[host + 1], products.leaf, values, u, splat(lanes, 0.0), work)
+    W = real_leaves(lanes, first[host], first[host + 1], products.leaf, values, u, splat(lanes, 0.0), work)
     W_b = splat(lanes, 0.0) - W
-    _add(lanes, work, A + 2, W * c)
-    _add(lanes, work, A + 3, W_b * d)
-    _add(lanes, work, B + 2, W * a)
-    _add(lanes, work, B + 3, W_b * b * sign)
+    add_to(lanes, work, A + 2, W * c)
+    add_to(lanes, work, A + 3, W_b * d)
+    add_to(lanes, work, B + 2, W * a)
+    add_to(lanes, work, B + 3, W_b * b * sign)
     return fma(u, W, energy)
 
 
 @inlined
-def _store_pair(lanes, pair, products, work):
+def store_pair(lanes, pair, products, work):
     """Write a pair that is a leaf itself to its rows of Z."""
     A, B = STRIDE * products.factors[2 * pair], STRIDE * products.factors[2 * pair + 1]
     a, b = load(lanes, work, A), load(lanes, work, A + 1)
@@ -96,16 +97,16 @@ def products_and_derivatives(lanes, products, linear, values, work, n_Z):
     """
     first = products.first
     for pair in range(products.n_stored):
-        _store_pair(lanes, pair, products, work)
+        store_pair(lanes, pair, products, work)
     energy = splat(lanes, 0.0)
     for host in range(products.n_A):
         row = STRIDE * host
         u, v = load(lanes, work, row), load(lanes, work, row + 1)
         W, V = splat(lanes, linear[host]), splat(lanes, 0.0)
-        W, V = _complex_leaves(lanes, first[host], first[host + 1], products.leaf, values, u, v, W, V, work)
+        W, V = complex_leaves(lanes, first[host], first[host + 1], products.leaf, values, u, v, W, V, work)
         energy = fma(u, W, fma(v, V, energy))
-        _add(lanes, work, row + 2, W)
-        _add(lanes, work, row + 3, V)
+        add_to(lanes, work, row + 2, W)
+        add_to(lanes, work, row + 3, V)
     for pair in range(products.n_complex):
         energy = _complex_pair(lanes, pair, n_Z, products, values, energy, work)
     for pair in range(products.n_complex, products.n_pairs):

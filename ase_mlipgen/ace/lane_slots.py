@@ -6,30 +6,23 @@ come back; loops run over n innermost, with the harmonics or the sums in registe
 """
 
 from ase_mlipgen.ace.lane_layout import STRIDE
+from ase_mlipgen.ace.lane_power import power
 from ase_mlipgen.jit import helper, inlined
 from ase_mlipgen.simd import fma, load, max0, splat, sqrt, step, store
 
 
 @inlined
-def _power(lanes, base, exponent):
-    result = splat(lanes, 1.0)
-    for _ in range(exponent):
-        result = result * base
-    return result
-
-
-@inlined
 def _radial(lanes, inverse, mu, radial, work, R, dR):
     """Store R_n and dR_n/dr of one slot at 1 / (1 + r) (see radial.py)."""
-    x = _power(lanes, splat(lanes, 1.0 + radial.r0[mu]) * inverse, radial.p[mu])
+    x = power(lanes, splat(lanes, 1.0 + radial.r0[mu]) * inverse, radial.p[mu])
     dx = splat(lanes, -1.0 * radial.p[mu]) * x * inverse
     left = max0(x - splat(lanes, radial.x_cut[mu]))
-    lower = _power(lanes, left, radial.pcut[mu] - 1)
+    lower = power(lanes, left, radial.pcut[mu] - 1)
     f, df = lower * left, splat(lanes, 1.0 * radial.pcut[mu]) * lower
     if radial.pin[mu] > 0:
         inside = max0(splat(lanes, radial.x_in[mu]) - x)
         right = splat(lanes, 0.0) - inside
-        below = _power(lanes, right, radial.pin[mu] - 1) * step(inside)
+        below = power(lanes, right, radial.pin[mu] - 1) * step(inside)
         df = (df * right + splat(lanes, 1.0 * radial.pin[mu]) * f) * below
         f = f * below * right
     n_max = dR - R
@@ -92,7 +85,7 @@ def _fill_slot(lanes, slot, mu, radial, angular, work, at, Y):
 
 
 @inlined
-def _add_complex(lanes, work, A, n_l, Y, y_stride, R0, R1, R2, R3):
+def add_complex(lanes, work, A, n_l, Y, y_stride, R0, R1, R2, R3):
     """Add to A_n the sum over four slots of R_n Y, for m > 0."""
     p0, q0 = load(lanes, work, Y), load(lanes, work, Y + 1)
     p1, q1 = load(lanes, work, Y + y_stride), load(lanes, work, Y + y_stride + 1)
@@ -114,7 +107,7 @@ def _add_complex(lanes, work, A, n_l, Y, y_stride, R0, R1, R2, R3):
 
 
 @inlined
-def _add_real(lanes, work, A, n_l, Y, y_stride, R0, R1, R2, R3):
+def add_real(lanes, work, A, n_l, Y, y_stride, R0, R1, R2, R3):
     """Add to A_n the sum over four slots of R_n Y, for m = 0."""
     p0, p1 = load(lanes, work, Y), load(lanes, work, Y + y_stride)
     p2, p3 = load(lanes, work, Y + 2 * y_stride), load(lanes, work, Y + 3 * y_stride)
@@ -142,10 +135,10 @@ def accumulate(lanes, first, last, mu, blocks, radial, angular, work, at):
         for l in range(angular.lmax + 1):
             block, Y = mu * (angular.lmax + 1) + l, at.Y + l * l
             n_l, A = blocks.length[block], STRIDE * blocks.start[block]
-            _add_real(lanes, work, A, n_l, Y, y_stride, R0, R1, R2, R3)
+            add_real(lanes, work, A, n_l, Y, y_stride, R0, R1, R2, R3)
             for m in range(1, l + 1):
                 A += STRIDE * n_l
-                _add_complex(lanes, work, A, n_l, Y + 2 * m - 1, y_stride, R0, R1, R2, R3)
+                add_complex(lanes, work, A, n_l, Y + 2 * m - 1, y_stride, R0, R1, R2, R3)
 
 
 @inlined

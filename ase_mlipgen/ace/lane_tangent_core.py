@@ -7,7 +7,7 @@ end. Entry point: :func:`core_tangents`.
 import numpy as np
 
 from ase_mlipgen.ace.core import ENVELOPE_POWER
-from ase_mlipgen.ace.lane_core import _power
+from ase_mlipgen.ace.lane_power import power
 from ase_mlipgen.jit import helper, inlined, kernel
 from ase_mlipgen.simd import fma, load, max0, raw, splat, store
 
@@ -26,9 +26,9 @@ def _polynomial(lanes, kind, n, r0, x_cut, p, rows, coefficients, buffer):
     """Replace the distances in row 0 by dV/dr in row 0 and d2V/dr2 in row 1."""
     one = splat(lanes, 1.0)
     inverse = one / (one + load(lanes, buffer, 0))
-    x = _power(lanes, splat(lanes, 1.0 + r0) * inverse, p)
+    x = power(lanes, splat(lanes, 1.0 + r0) * inverse, p)
     y = max0(x - splat(lanes, x_cut))
-    below = _power(lanes, y, ENVELOPE_POWER - 2) * splat(lanes, rows[3 * n * kind])
+    below = power(lanes, y, ENVELOPE_POWER - 2) * splat(lanes, rows[3 * n * kind])
     value, slope = below * y * y, below * y * splat(lanes, 1.0 * ENVELOPE_POWER)
     curvature = below * splat(lanes, 1.0 * ENVELOPE_POWER * (ENVELOPE_POWER - 1))
     zero, c = splat(lanes, 0.0), splat(lanes, coefficients[n * kind])

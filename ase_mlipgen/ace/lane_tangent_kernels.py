@@ -8,7 +8,7 @@ Entry point: :func:`tangents`.
 
 import numpy as np
 
-from ase_mlipgen.ace.lane_kernels import _fetch, _fill_slots
+from ase_mlipgen.ace.lane_kernels import fetch, fill_slots
 from ase_mlipgen.ace.lane_layout import STRIDE
 from ase_mlipgen.ace.lane_slots import accumulate, adjoint
 from ase_mlipgen.ace.lane_tangent_products import products_kept, products_tangent
@@ -89,10 +89,10 @@ def tangents(
         members = centres[lowest : lowest + slot_c.shape[1]]
         _clear(lanes, products.n_A, flat)
         for mu in range(n_elements):
-            ends[mu + 1] = _fill_slots(
+            ends[mu + 1] = fill_slots(
                 members, mu, n_elements, ends[mu], first_c, j_c, mu_i, spare, slot_c, fill
             )
-            _fetch(lanes, ends[mu], ends[mu + 1], d_c, slots, flat, at.X)
+            fetch(lanes, ends[mu], ends[mu + 1], d_c, slots, flat, at.X)
             accumulate(lanes, ends[mu], ends[mu + 1], mu, where, pair_basis, harmonics, flat, at)
         products_kept(lanes, form, c, x, flat, at, more)
         for mu in range(n_elements):

@@ -7,8 +7,7 @@ about one forward-and-backward sweep.
 """
 
 from ase_mlipgen.ace.lane_layout import STRIDE
-from ase_mlipgen.ace.lane_products import _add, _complex_leaves, _real_leaves
-from ase_mlipgen.ace.lane_products import _store_pair as _store_value
+from ase_mlipgen.ace.lane_products import add_to, complex_leaves, real_leaves, store_pair
 from ase_mlipgen.jit import helper, inlined
 from ase_mlipgen.simd import fma, load, splat, store
 
@@ -21,16 +20,16 @@ def _keep_complex_pair(lanes, pair, n_Z, products, values, work, kept):
     a, b = load(lanes, work, A), load(lanes, work, A + 1)
     c, d = load(lanes, work, B), load(lanes, work, B + 1) * sign
     u, v, W, V = a * c - b * d, a * d + b * c, splat(lanes, 0.0), splat(lanes, 0.0)
-    W, V = _complex_leaves(lanes, first[host], first[host + 1], products.leaf, values, u, v, W, V, work)
+    W, V = complex_leaves(lanes, first[host], first[host + 1], products.leaf, values, u, v, W, V, work)
     if host < n_Z:
         W = W + load(lanes, work, STRIDE * host + 2)
         V = V + load(lanes, work, STRIDE * host + 3)
     store(work, kept, W)
     store(work, kept + 1, V)
-    _add(lanes, work, A + 2, W * c + V * d)
-    _add(lanes, work, A + 3, V * c - W * d)
-    _add(lanes, work, B + 2, W * a + V * b)
-    _add(lanes, work, B + 3, sign * (V * a - W * b))
+    add_to(lanes, work, A + 2, W * c + V * d)
+    add_to(lanes, work, A + 3, V * c - W * d)
+    add_to(lanes, work, B + 2, W * a + V * b)
+    add_to(lanes, work, B + 3, sign * (V * a - W * b))
 
 
 @inlined
@@ -41,27 +40,27 @@ def _keep_real_pair(lanes, pair, products, values, work, kept):
     a, b = load(lanes, work, A), load(lanes, work, A + 1)
     c, d = load(lanes, work, B), load(lanes, work, B + 1) * sign
     zero = splat(lanes, 0.0)
-    W = _real_leaves(lanes, first[host], first[host + 1], products.leaf, values, a * c - b * d, zero, work)
+    W = real_leaves(lanes, first[host], first[host + 1], products.leaf, values, a * c - b * d, zero, work)
     store(work, kept, W)
-    _add(lanes, work, A + 2, W * c)
-    _add(lanes, work, A + 3, zero - W * d)
-    _add(lanes, work, B + 2, W * a)
-    _add(lanes, work, B + 3, zero - W * b * sign)
+    add_to(lanes, work, A + 2, W * c)
+    add_to(lanes, work, A + 3, zero - W * d)
+    add_to(lanes, work, B + 2, W * a)
+    add_to(lanes, work, B + 3, zero - W * b * sign)
 
 
 @helper
 def products_kept(lanes, products, linear, values, work, at, more):
     """Add dE/dA to its rows as `lane_products` does, and keep dE/du of every pair and the values of Z."""
     for pair in range(products.n_stored):
-        _store_value(lanes, pair, products, work)
+        store_pair(lanes, pair, products, work)
     first = products.first
     for host in range(products.n_A):
         row = STRIDE * host
         u, v = load(lanes, work, row), load(lanes, work, row + 1)
         W, V = splat(lanes, linear[host]), splat(lanes, 0.0)
-        W, V = _complex_leaves(lanes, first[host], first[host + 1], products.leaf, values, u, v, W, V, work)
-        _add(lanes, work, row + 2, W)
-        _add(lanes, work, row + 3, V)
+        W, V = complex_leaves(lanes, first[host], first[host + 1], products.leaf, values, u, v, W, V, work)
+        add_to(lanes, work, row + 2, W)
+        add_to(lanes, work, row + 3, V)
     for pair in range(products.n_complex):
         _keep_complex_pair(lanes, pair, at.n_Z, products, values, work, more.pairs + 2 * pair)
     for pair in range(products.n_complex, products.n_pairs):
@@ -95,7 +94,7 @@ def _imaginary_part(a, b, c, d, da, db, dc, dd):
 
 
 @inlined
-def _store_pair(lanes, pair, products, work, more):
+def _store_tangent(lanes, pair, products, work, more):
     """Write the tangent of a pair that is a leaf itself to its rows."""
     a, b, c, d, da, db, dc, dd = _factors(lanes, pair, products, work, more)
     row = STRIDE * (products.n_A + pair)
@@ -114,16 +113,16 @@ def _complex_pair(lanes, pair, products, values, work, at, more):
     du, dv = _real_part(a, b, c, d, da, db, dc, dd), _imaginary_part(a, b, c, d, da, db, dc, dd)
     W, V = load(lanes, work, more.pairs + 2 * pair), load(lanes, work, more.pairs + 2 * pair + 1)
     zero = splat(lanes, 0.0)
-    dW, dV = _complex_leaves(
+    dW, dV = complex_leaves(
         lanes, first[host], first[host + 1], products.leaf, values, du, dv, zero, zero, work
     )
     if host < at.n_Z:
         dW = dW + load(lanes, work, STRIDE * host + 2)
         dV = dV + load(lanes, work, STRIDE * host + 3)
-    _add(lanes, work, A + 2, fma(dW, c, fma(W, dc, fma(dV, d, V * dd))))
-    _add(lanes, work, A + 3, fma(dV, c, V * dc) - fma(dW, d, W * dd))
-    _add(lanes, work, B + 2, fma(dW, a, fma(W, da, fma(dV, b, V * db))))
-    _add(lanes, work, B + 3, sign * (fma(dV, a, V * da) - fma(dW, b, W * db)))
+    add_to(lanes, work, A + 2, fma(dW, c, fma(W, dc, fma(dV, d, V * dd))))
+    add_to(lanes, work, A + 3, fma(dV, c, V * dc) - fma(dW, d, W * dd))
+    add_to(lanes, work, B + 2, fma(dW, a, fma(W, da, fma(dV, b, V * db))))
+    add_to(lanes, work, B + 3, sign * (fma(dV, a, V * da) - fma(dW, b, W * db)))
 
 
 @inlined
@@ -137,12 +136,12 @@ def _real_pair(lanes, pair, products, values, work, more):
         load(lanes, work, more.pairs + 2 * pair),
         splat(lanes, 0.0),
     )
-    dW = _real_leaves(lanes, first[host], first[host + 1], products.leaf, values, du, zero, work)
+    dW = real_leaves(lanes, first[host], first[host + 1], products.leaf, values, du, zero, work)
     minus = splat(lanes, 0.0 - products.sign[pair])
-    _add(lanes, work, A + 2, fma(dW, c, W * dc))
-    _add(lanes, work, A + 3, zero - fma(dW, d, W * dd))
-    _add(lanes, work, B + 2, fma(dW, a, W * da))
-    _add(lanes, work, B + 3, minus * fma(dW, b, W * db))
+    add_to(lanes, work, A + 2, fma(dW, c, W * dc))
+    add_to(lanes, work, A + 3, zero - fma(dW, d, W * dd))
+    add_to(lanes, work, B + 2, fma(dW, a, W * da))
+    add_to(lanes, work, B + 3, minus * fma(dW, b, W * db))
 
 
 @helper
@@ -150,16 +149,16 @@ def products_tangent(lanes, products, values, work, at, more):
     """Turn the tangents of the A's into those of dE/dA, both in the front rows (the derivatives zero before)."""
     first = products.first
     for pair in range(products.n_stored):
-        _store_pair(lanes, pair, products, work, more)
+        _store_tangent(lanes, pair, products, work, more)
     zero = splat(lanes, 0.0)
     for host in range(products.n_A):
         row = STRIDE * host
         u, v = load(lanes, work, row), load(lanes, work, row + 1)
-        W, V = _complex_leaves(
+        W, V = complex_leaves(
             lanes, first[host], first[host + 1], products.leaf, values, u, v, zero, zero, work
         )
-        _add(lanes, work, row + 2, W)
-        _add(lanes, work, row + 3, V)
+        add_to(lanes, work, row + 2, W)
+        add_to(lanes, work, row + 3, V)
     for pair in range(products.n_complex):
         _complex_pair(lanes, pair, products, values, work, at, more)
     for pair in range(products.n_complex, products.n_pairs):

@@ -13,11 +13,10 @@ Slots must have been filled by `lane_slots.accumulate`. Entry points: :func:`acc
 """
 
 from ase_mlipgen.ace.lane_layout import STRIDE
-from ase_mlipgen.ace.lane_slots import _add_complex, _add_real, _power
+from ase_mlipgen.ace.lane_power import power
+from ase_mlipgen.ace.lane_slots import add_complex, add_real
 from ase_mlipgen.jit import helper, inlined
-from ase_mlipgen.simd import fma, load, max0, splat, store
-
-TINY = 1e-300  # x / (x + TINY) is exactly 1 for x > 0 and 0 for x = 0: the envelope's second derivative has steps
+from ase_mlipgen.simd import fma, load, max0, splat, step, store
 
 
 @helper
@@ -67,10 +66,10 @@ def accumulate_tangent(lanes, first, last, mu, blocks, angular, work, at, more):
         for l in range(angular.lmax + 1):
             block, Y = mu * (angular.lmax + 1) + l, at.Y + l * l
             n_l, A = blocks.length[block], STRIDE * blocks.start[block]
-            _add_real(lanes, work, A, n_l, Y, y_stride, dR0, R0, dR1, R1)
+            add_real(lanes, work, A, n_l, Y, y_stride, dR0, R0, dR1, R1)
             for m in range(1, l + 1):
                 A += STRIDE * n_l
-                _add_complex(lanes, work, A, n_l, Y + 2 * m - 1, y_stride, dR0, R0, dR1, R1)
+                add_complex(lanes, work, A, n_l, Y + 2 * m - 1, y_stride, dR0, R0, dR1, R1)
 
 
 @inlined
@@ -78,26 +77,25 @@ def _second_radial(lanes, inverse, mu, radial, work, R, dR, ddR):
     """Store R''_n of one slot: the derivative of the recurrence of dR_n/dr."""
     one = splat(lanes, 1.0)
     shifted = inverse / (one + inverse)  # 1 / (1 + r)
-    x = _power(lanes, splat(lanes, 1.0 + radial.r0[mu]) * shifted, radial.p[mu])
+    x = power(lanes, splat(lanes, 1.0 + radial.r0[mu]) * shifted, radial.p[mu])
     dx = splat(lanes, -1.0 * radial.p[mu]) * x * shifted
     ddx = splat(lanes, -1.0 - radial.p[mu]) * dx * shifted
-    power = radial.pcut[mu]
+    exponent = radial.pcut[mu]
     left = inside = max0(x - splat(lanes, radial.x_cut[mu]))
-    below = _power(lanes, left, power - 2)
-    ddf = splat(lanes, 1.0 * power * (power - 1)) * below
-    df, f = splat(lanes, 1.0 * power) * below * left, below * left * left
-    power = radial.pin[mu]
-    if power > 0:
+    below = power(lanes, left, exponent - 2)
+    ddf = splat(lanes, 1.0 * exponent * (exponent - 1)) * below
+    df, f = splat(lanes, 1.0 * exponent) * below * left, below * left * left
+    exponent = radial.pin[mu]
+    if exponent > 0:
         right = max0(splat(lanes, radial.x_in[mu]) - x)
         inside = left * right
         right = splat(lanes, 0.0) - right
-        below = _power(lanes, right, power - 1)
-        slope = splat(lanes, 1.0 * power) * below
-        curvature = splat(lanes, 1.0 * power * (power - 1)) * _power(lanes, right, max(power - 2, 0))
+        below = power(lanes, right, exponent - 1)
+        slope = splat(lanes, 1.0 * exponent) * below
+        curvature = splat(lanes, 1.0 * exponent * (exponent - 1)) * power(lanes, right, max(exponent - 2, 0))
         ddf = fma(ddf, below * right, fma(splat(lanes, 2.0) * df, slope, f * curvature))
         df = fma(df, below * right, f * slope)
-    step = inside / (inside + splat(lanes, TINY))
-    ddf, df = step * ddf, step * df
+    ddf, df = step(inside) * ddf, step(inside) * df
     start = 3 * (dR - R) * mu
     rows = radial.recurrence
     value = splat(lanes, rows[start]) * fma(ddf * dx, dx, df * ddx)
