@@ -6,6 +6,6 @@ Pure functions of numbers; nothing here knows ASE. The way through: `specificati
 - a model: `lane_plan.build_lane_plan` -> `lanes.bind` -> `evaluation.evaluate` (energies, forces, virial) and
   `second_derivatives` (Hessian, Hessian-vector products).
 
-Kernels work on W atoms side by side (files `lane_*`, vectors of the room `simd`); `kernels.evaluate` is the scalar form,
+Kernels work on W atoms side by side (files `lane_*`, vectors of the room `simd`); `kernels.evaluate` is scalar,
 for models of orders above 4. `reference.site` is the readable counterpart of all.
 """
