@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
-from ase.data import atomic_numbers, chemical_symbols, covalent_radii, reference_states
+from ase.data import atomic_numbers, chemical_symbols
 
 from ase_mlipgen.ace.core import PairCore, zbl_core
 from ase_mlipgen.ace.design import Neighbourhoods, design_columns
@@ -33,6 +33,12 @@ from ase_mlipgen.ace.radial import RadialBasis
 from ase_mlipgen.ace.second_derivatives import hessian_products
 from ase_mlipgen.ace.sites import Structure
 from ase_mlipgen.ace.specification import Block, blocks, invariant_count, multiplicities
+from ase_mlipgen.basis.parameters import (
+    checked_elements,
+    checked_size,
+    lengths_by_element,
+    nearest_neighbor_distance,
+)
 from ase_mlipgen.neighbors import pairs
 
 Floats = npt.NDArray[np.float64]
@@ -62,22 +68,6 @@ class Baseline(NamedTuple):
     energy: float
     forces: Floats
     virial: Floats
-
-
-def nearest_neighbor_distance(symbol: str) -> float:
-    """Return the nearest-neighbour distance of the element's reference state in ASE's tables, Å.
-
-    Elements without a usable entry get twice their covalent radius.
-    """
-    number = atomic_numbers[symbol]
-    state = reference_states[number] or {}
-    a = state.get("a")
-    factor = {"fcc": np.sqrt(0.5), "bcc": np.sqrt(0.75), "diamond": np.sqrt(3.0) / 4.0, "hcp": 1.0, "sc": 1.0}
-    if a is not None and state.get("symmetry") in factor:
-        return float(a * factor[state["symmetry"]])
-    if state.get("symmetry") == "diatom":
-        return float(state["d"])
-    return float(2.0 * covalent_radii[number])
 
 
 class ACEBasis:
@@ -137,15 +127,15 @@ class ACEBasis:
         pin: int = 2,
         core: str | None = "zbl",
     ) -> None:
-        self.elements = _checked_elements(elements)
-        self.order, self.degree, self.cutoff = _checked_size(order, degree, cutoff)
+        self.elements = checked_elements(elements)
+        self.order, self.degree, self.cutoff = checked_size(order, degree, cutoff)
         if not (np.isfinite(degree_l) and degree_l > 0):
             raise ValueError(f"degree_l must be a positive number, got {degree_l!r}")
         if core not in ("zbl", None):
             raise ValueError(f'core must be "zbl" or None, got {core!r}')
         self.degree_l, self.p, self.pcut, self.pin, self.core = float(degree_l), p, pcut, pin, core
-        self.r0 = _per_element(r0, self.elements, "r0", nearest_neighbor_distance)
-        self.r_in = _per_element(r_in, self.elements, "r_in", lambda symbol: 0.65 * self.r0[symbol])
+        self.r0 = lengths_by_element(r0, self.elements, "r0", nearest_neighbor_distance)
+        self.r_in = lengths_by_element(r_in, self.elements, "r_in", lambda symbol: 0.65 * self.r0[symbol])
         self.radial_bases = {
             (a, b): self._radial_basis(a, b)
             for a in range(len(self.elements))
@@ -365,46 +355,3 @@ class ACEBasis:
 
     def __repr__(self) -> str:
         return f"ACEBasis({list(self.elements)}, order={self.order}, degree={self.degree:g}, cutoff={self.cutoff:g})"
-
-
-def _checked_elements(elements: str | Sequence[str]) -> tuple[str, ...]:
-    symbols = [elements] if isinstance(elements, str) else list(elements)
-    if not symbols:
-        raise ValueError('elements is empty; give at least one chemical symbol, such as ["W"]')
-    for symbol in symbols:
-        if symbol not in atomic_numbers or atomic_numbers[symbol] == 0:
-            raise ValueError(f"unknown element {symbol!r}; expected a chemical symbol such as 'W'")
-    if len(set(symbols)) != len(symbols):
-        raise ValueError(f"elements lists a symbol twice: {symbols}")
-    return tuple(sorted(symbols, key=lambda s: atomic_numbers[s]))
-
-
-def _checked_size(order: int, degree: float, cutoff: float) -> tuple[int, float, float]:
-    if not isinstance(order, int | np.integer) or not 1 <= order <= 6:
-        raise ValueError(f"order must be an integer from 1 to 6, got {order!r}")
-    if not (np.isfinite(degree) and 1 <= degree <= 60):
-        raise ValueError(f"degree must lie between 1 and 60, got {degree!r}")
-    if not (np.isfinite(cutoff) and cutoff > 0):
-        raise ValueError(f"cutoff must be a positive length in Å, got {cutoff!r}")
-    return int(order), float(degree), float(cutoff)
-
-
-def _per_element(
-    value: float | Mapping[str, float] | None, elements: tuple[str, ...], name: str, default: Any
-) -> dict[str, float]:
-    """Return one positive length an element from a number, a mapping or the default."""
-    if value is None:
-        given = {symbol: default(symbol) for symbol in elements}
-    elif isinstance(value, Mapping):
-        missing = [symbol for symbol in elements if symbol not in value]
-        if missing:
-            raise ValueError(
-                f"{name} gives no value for {', '.join(missing)}; expected one for each of {elements}"
-            )
-        given = {symbol: value[symbol] for symbol in elements}
-    else:
-        given = dict.fromkeys(elements, value)
-    for symbol, length in given.items():
-        if not (np.isfinite(length) and length > 0):
-            raise ValueError(f"{name} of {symbol} must be a positive length in Å, got {length!r}")
-    return {symbol: float(length) for symbol, length in given.items()}
