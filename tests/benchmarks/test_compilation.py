@@ -5,13 +5,12 @@ import os
 import resource
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 
+from tests.benchmarks.apart import ROOT
 from tests.benchmarks.races import Record, at_most
 
-ROOT = Path(__file__).parents[2]
 GROUP = "Compilation and imports, CPU seconds"
 COMPILE = "import sys; from ase_mlipgen.cli import main; sys.argv[1:] = ['compile', '--json']; main()"
 LIBRARIES = (
