@@ -11,7 +11,6 @@ from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.linear_ace import LinearACE
 from ase_mlipgen.defects import Vacancy, training_cell, triangular_lattice
 from ase_mlipgen.neighbors import pairs
-from ase_mlipgen.threads import available_threads
 from tests.benchmarks import apart, table_2
 from tests.benchmarks.models import CUTOFF, SHEET_R0, crystal, moves_in_plane
 from tests.benchmarks.races import Record, at_most
@@ -20,7 +19,7 @@ ROWS = "Design rows (energy, forces, virial of every function) on a kept list, o
 LARGEST = "The largest fit of Ortner and Wang's Table 2, rows and solution, two threads"
 TABLE = "The fits of Ortner and Wang's Table 2, 200 cells each, two threads"
 LARGEST_ROWS, LARGEST_FUNCTIONS = 41_600, 2849
-THREADS = min(2, available_threads())
+THREADS = 2
 BASES = {110: (3, 10), 211: (3, 12), 383: (3, 14), 668: (3, 16), 1119: (3, 18), 1445: (4, 16), 2849: (4, 18)}
 
 

@@ -1,4 +1,4 @@
-"""Whether it is right to store the slots of the neighbours: cost of one neighbour from 22 to 357 of them.
+"""Whether it is right to store the slots of the neighbours: cost of one neighbour from 22 to 359 of them.
 
 The evaluator keeps what it computed of every neighbour (its slot) between the pass that sums over neighbours and the
 pass that takes gradients; the slots of a vector of atoms grow with the cutoff to megabytes, more than the second
