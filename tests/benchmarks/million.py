@@ -4,21 +4,12 @@
 """
 
 import json
-import resource
-import sys
 import time
 
 import numpy as np
 
+from tests.benchmarks.apart import peak, seconds
 from tests.benchmarks.models import SILICON, calculator, crystal
-
-PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes, of ru_maxrss
-
-
-def seconds(call):
-    begun = time.perf_counter()
-    call()
-    return time.perf_counter() - begun
 
 
 def main():
@@ -37,9 +28,8 @@ def main():
         for _ in range(3)
     ]
     few_cost, many_cost = np.median(costs, axis=0) * 1e6
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * PEAK_UNIT / 1e9
     found = {"few": len(few), "many": len(many), "few_cost": few_cost, "many_cost": many_cost}
-    print(json.dumps({**found, "list_cost": listed / len(many) * 1e6, "peak": peak}))
+    print(json.dumps({**found, "list_cost": listed / len(many) * 1e6, "peak": peak()}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Models with random coefficients and the rattled diamond-structure crystals that they are timed on."""
+"""Models with random coefficients, and what they are timed on: rattled silicon and planar sheets of tungsten."""
 
 import functools
 import tempfile
@@ -9,10 +9,12 @@ from ase.build import bulk
 
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.linear_ace import LinearACE
+from ase_mlipgen.defects import triangular_lattice
 from tests.oracles import pace_oracle
 
 CUTOFF = 5.5  # Å
 SILICON = ("Si",)
+SHEET_R0 = 2.72711  # Å, nearest neighbours of the sheet
 
 
 def crystal(repeats, elements=SILICON):
@@ -22,6 +24,18 @@ def crystal(repeats, elements=SILICON):
     if len(elements) > 1:
         atoms.symbols[np.random.default_rng(0).random(len(atoms)) < 0.5] = elements[-1]
     return atoms
+
+
+def sheet(size):
+    """Return 2 nx ny atoms of the triangular lattice of tungsten, moved in their plane by 0.05 Å at random."""
+    atoms = triangular_lattice("W", SHEET_R0, size)
+    atoms.positions += moves_in_plane(atoms, 0.05)
+    return atoms
+
+
+def moves_in_plane(atoms, deviation):
+    """Return normal displacements with a standard deviation (Å) a component, none along z."""
+    return np.random.default_rng(0).normal(0, deviation, (len(atoms), 3)) * [1, 1, 0]
 
 
 @functools.cache

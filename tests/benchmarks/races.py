@@ -17,7 +17,7 @@ BURST = 0.02  # s, so that a call of a millisecond is timed with its data in the
 SECONDS = 3.0  # a race lasts, unless its fewest rounds take longer
 FEWEST, MOST = 5, 60  # rounds
 
-SCALE = {"s": 1.0, "ms": 1e3, "us/atom": 1e6}  # of seconds a unit of work
+SCALE = {"s": 1.0, "ms": 1e3, "us/atom": 1e6, "ns/neighbour": 1e9}  # of seconds a unit of work
 
 
 class Contender(NamedTuple):
@@ -59,7 +59,10 @@ def at_most(limit: float, peer: str | None = None) -> Bar:
 
 @dataclass(frozen=True)
 class Record:
-    """Medians of one case: cost of ours and of each peer in `unit`, and peer / ours round by round."""
+    """Medians of one case: cost of ours and of each peer in `unit`, and peer / ours round by round.
+
+    `parts` divide the cost of ours by name.
+    """
 
     group: str
     case: str
@@ -69,6 +72,7 @@ class Record:
     ratios: dict[str, float] = field(default_factory=dict)
     bar: Bar | None = None
     rounds: int = 1
+    parts: dict[str, float] = field(default_factory=dict)
     about: dict[str, float | str] = field(default_factory=dict)
 
     def verdict(self) -> str:
@@ -143,5 +147,5 @@ class Race:
             {name: float(np.median(t / ours)) for name, t in times.items()},
             bar,
             len(ours),
-            about,
+            about=about,
         )

@@ -8,7 +8,13 @@ from itertools import groupby
 
 from tests.benchmarks import figure, machine
 
-UNITS = {"us/atom": "µs an atom", "s": "s", "ms": "ms", "GB": "GB"}
+UNITS = {
+    "us/atom": "µs an atom",
+    "ns/neighbour": "ns an atom and neighbour",
+    "s": "s",
+    "ms": "ms",
+    "GB": "GB",
+}
 LEGEND = "In brackets: that cost divided by ours. Medians of rounds in which all take turns."
 BEGIN, END = "<!-- benchmarks: written by pytest tests/benchmarks -->", "<!-- end of benchmarks -->"
 
@@ -23,16 +29,18 @@ def groups(records):
 def rows(records):
     """Return the table of one group: a header and a row a record, as texts."""
     peers = list(dict.fromkeys(name for record in records for name in record.peers))
+    parts = list(dict.fromkeys(name for record in records for name in record.parts))
     units = {record.unit for record in records}
     ours = f"ours, {UNITS[units.pop()]}" if len(units) == 1 else "ours"
-    table = [["", ours, *peers, "promised"]]
+    table = [["", ours, *parts, *peers, "promised"]]
     for record in records:
         cost = number(record.ours) + (f" {UNITS[record.unit]}" if ours == "ours" else "")
+        shares = [number(record.parts[name]) if name in record.parts else "" for name in parts]
         others = [
             f"{number(record.peers[name])} ({record.ratios[name]:.3g}×)" if name in record.peers else ""
             for name in peers
         ]
-        table.append([record.case, cost, *others, record.verdict()])
+        table.append([record.case, cost, *shares, *others, record.verdict()])
     used = [k for k in range(len(table[0])) if any(row[k] for row in table[1:])]
     return [[row[k] for k in used] for row in table]
 

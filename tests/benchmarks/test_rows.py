@@ -1,79 +1,96 @@
-"""Speed of the design rows (one thread, neighbour list excluded) and of the fit of the largest planar training set.
+"""Design rows on a kept list, one thread, and the fits of Ortner and Wang's Table 2 (see `table_2`).
 
-Run with `pytest tests/benchmarks --benchmark-enable`; `extra_info` holds microseconds an atom. The rows are checked
-against the model's evaluator; so is the residual of the fit against its rows.
+Rows times random coefficients are held to the forces of the model's evaluator, residuals of fits to their rows.
 """
-
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from ase.build import bulk
 
-from ase_mlipgen import EAM2D, ACEBasis, LinearACE, triangular_lattice
 from ase_mlipgen.ace.design import Neighbourhoods, design_columns
-from ase_mlipgen.fit import assemble, rows, solve
-from ase_mlipgen.fit.weights import Weights
-from ase_mlipgen.labels import label
+from ase_mlipgen.basis import ACEBasis
+from ase_mlipgen.calculators.linear_ace import LinearACE
+from ase_mlipgen.defects import Vacancy, training_cell, triangular_lattice
 from ase_mlipgen.neighbors import pairs
-from ase_mlipgen.threads import available_threads
+from tests.benchmarks import apart, table_2
+from tests.benchmarks.models import CUTOFF, SHEET_R0, crystal, moves_in_plane
+from tests.benchmarks.races import Record, at_most
+
+ROWS = "Design rows (energy, forces, virial of every function) on a kept list, one thread"
+LARGEST = "The largest fit of Ortner and Wang's Table 2, rows and solution, two threads"
+TABLE = "The fits of Ortner and Wang's Table 2, 200 cells each, two threads"
+LARGEST_ROWS, LARGEST_FUNCTIONS = 41_600, 2849
+THREADS = 2
+BASES = {110: (3, 10), 211: (3, 12), 383: (3, 14), 668: (3, 16), 1119: (3, 18), 1445: (4, 16), 2849: (4, 18)}
 
 
-def silicon():
-    atoms = bulk("Si", cubic=True) * (3, 3, 3)
-    atoms.rattle(0.1, seed=1)
-    return atoms
-
-
-def tungsten(seed=0):
-    """A sheet of 69 atoms with a vacancy, displaced in its plane."""
-    atoms = triangular_lattice("W", 2.72711, size=(7, 5))
-    del atoms[35]
-    atoms.positions[:, :2] += np.random.default_rng(seed).uniform(-0.05, 0.05, size=(69, 2))
+def tungsten():
+    """Return 69 atoms of the sheet around a vacancy, moved in their plane."""
+    atoms = training_cell(triangular_lattice("W", SHEET_R0), Vacancy(), 8)
+    atoms.positions += moves_in_plane(atoms, 0.05)
     return atoms
 
 
 CASES = [
-    pytest.param(silicon, "Si", 3, 14, 5.5, id="383 functions"),
-    pytest.param(silicon, "Si", 3, 18, 5.5, id="1119 functions"),
-    pytest.param(silicon, "Si", 3, 20, 5.5, id="1809 functions"),
-    pytest.param(silicon, "Si", 3, 22, 5.5, id="2838 functions"),
-    pytest.param(tungsten, "W", 3, 18, 6.0, id="1119 functions, planar"),
-    pytest.param(tungsten, "W", 4, 18, 6.0, id="2849 functions, order 4, planar"),
+    pytest.param(crystal(3), "Si", 3, 14, CUTOFF, id="383 functions"),
+    pytest.param(crystal(3), "Si", 3, 18, CUTOFF, id="1119 functions"),
+    pytest.param(crystal(3), "Si", 3, 20, CUTOFF, id="1809 functions"),
+    pytest.param(crystal(3), "Si", 3, 22, CUTOFF, id="2838 functions"),
+    pytest.param(tungsten(), "W", 3, 18, 6.0, id="1119 functions, planar"),
+    pytest.param(tungsten(), "W", 4, 18, 6.0, id="2849 functions, planar"),
 ]
 
 
-@pytest.mark.parametrize(("make", "symbol", "order", "degree", "cutoff"), CASES)
-def test_design(benchmark, make, symbol, order, degree, cutoff):
-    atoms, basis = make(), ACEBasis([symbol], order=order, degree=degree, cutoff=cutoff, core=None)
+@pytest.mark.parametrize(("atoms", "symbol", "order", "degree", "cutoff"), CASES)
+def test_design(race, atoms, symbol, order, degree, cutoff):
+    basis = ACEBasis([symbol], order=order, degree=degree, cutoff=cutoff, core=None)
     found = pairs(atoms, cutoff)
     hoods = Neighbourhoods(found.first_i, found.j_p, found.vectors(), basis.element_indices(atoms))
-    plan = basis.design_plans[not hoods.d_pc[:, 2].any()]
-    columns, centres = np.zeros((len(basis), 1 + 3 * len(atoms))), np.arange(len(atoms))
-    benchmark.group = "design rows"
-    benchmark(design_columns, centres, hoods, plan, basis.radial[0], basis.angular, columns)
-    if benchmark.stats:
-        benchmark.extra_info["us/atom"] = 1e6 * benchmark.stats.stats.min / len(atoms)
+    planar = not hoods.d_pc[:, 2].any()
+    plan, centres = basis.design_plans[planar], np.arange(len(atoms))
+    columns = np.zeros((len(basis), 7 + 3 * len(atoms)))
+
+    def call():
+        design_columns(centres, hoods, plan, basis.radial[0], basis.angular, columns)
+
+    call()
+    forces = columns[:, 1:-6]
     coefficients = np.random.default_rng(0).normal(size=len(basis))
-    atoms.calc = LinearACE(basis, coefficients)
-    scale = np.abs(columns[:, 1:] * coefficients[:, None]).sum(axis=0).max()
-    np.testing.assert_allclose(
-        columns[:, 1:].T @ coefficients, atoms.get_forces().ravel(), atol=1e-11 * scale
-    )
+    scale = np.abs(forces * coefficients[:, None]).sum(axis=0).max()
+    expected = LinearACE(basis, coefficients).get_forces(atoms).ravel()
+    np.testing.assert_allclose(forces.T @ coefficients, expected, rtol=0, atol=1e-11 * scale)
+    shape = f", planar, {len(found.j_p) / len(atoms):.3g} neighbours" if planar else ", 32 neighbours"
+    case = f"{symbol}, order {order}, {len(basis)} functions{shape}"
+    race(ROWS, case, call, units=len(atoms), seconds=2)
 
 
-def test_largest_planar_fit(benchmark):
-    """69 atoms, 200 samples, 41,600 rows, 2849 functions: the largest of Ortner and Wang's Table 2."""
-    cells = label([(tungsten(seed), "defect", "vacancy") for seed in range(200)], EAM2D())
-    basis = ACEBasis(["W"], order=4, degree=18, cutoff=6.0)
+def test_fit_of_table_2():
+    """The program's own check, on a fit of a second."""
+    basis, cells = ACEBasis(["W"], order=3, degree=10, cutoff=6.0), table_2.labelled(4, 200)
+    factor, found, _ = table_2.fit(basis, cells, THREADS)
+    assert factor.n_rows == 6800
+    expected = table_2.residual(basis, cells, found.coefficients)
+    assert found.residual_norm == pytest.approx(expected, rel=1e-6)
 
-    def fit():
-        with ThreadPoolExecutor(available_threads()) as pool:
-            factor = assemble(basis, cells, {"energy": 100, "forces": 1}, {"W": 0.0}, executor=pool)
-        return factor, solve(factor)
 
-    factor, found = benchmark.pedantic(fit, rounds=1, iterations=1, warmup_rounds=0)
-    assert factor.n_rows == 41_600
-    blocks = [rows(basis, cell, Weights(100, 1), {"W": 0.0}) for cell in cells]
-    residual = np.sqrt(sum(np.sum((block.A @ found.coefficients - block.b) ** 2) for block in blocks))
-    assert residual == pytest.approx(found.residual_norm, rel=1e-6)
+def fit(functions, size):
+    """Return the figures of one fit and a record of its times for a group."""
+    found = apart.run("table_2", *BASES[functions], size, THREADS)
+    assert found["functions"] == functions
+    parts = {name: found[name] for name in ("assemble", "solve")}
+    case = f"L = {size}, {found['rows']} rows, {functions} functions"
+    return found, lambda group, bar=None: Record(group, case, "s", sum(parts.values()), parts=parts, bar=bar)
+
+
+def test_largest_fit(measuring, keep):
+    found, record = fit(LARGEST_FUNCTIONS, 8)
+    assert found["rows"] == LARGEST_ROWS
+    keep(record(LARGEST, at_most(50)))
+    keep(Record(LARGEST, "peak memory", "GB", found["peak"], bar=at_most(2)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", range(4, 9), ids=lambda L: f"L = {L}")
+@pytest.mark.parametrize("functions", BASES)
+def test_fits(measuring, keep, functions, size):
+    _, record = fit(functions, size)
+    keep(record(TABLE))

@@ -1,20 +1,16 @@
 """What a user's step costs beyond the kernel, and how cost goes with atoms and threads; no peer but ourselves."""
 
-import json
-import subprocess
-import sys
 from itertools import cycle
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ase_mlipgen.threads import available_threads
+from tests.benchmarks import apart
 from tests.benchmarks.models import SILICON, calculator, crystal
 from tests.benchmarks.races import Record, at_least, at_most
 
 DEGREE = 18  # 1119 functions
-ROOT = Path(__file__).parents[2]
 STEPS = "A step: atoms.get_forces(), every atom moved 0.01 Å, one thread"
 SIZES = "Cost against atoms, 1119 functions, one thread"
 MILLION = "A million atoms, 383 functions, one thread"
@@ -96,8 +92,7 @@ def test_threads(race, threads):
 @pytest.mark.slow
 def test_million_atoms(measuring, keep):
     """In a process of its own, so that the peak is its own (see `million`)."""
-    command = [sys.executable, "-m", "tests.benchmarks.million"]
-    found = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+    found = apart.run("million")
     few, ratio = f"{found['few']} atoms", found["few_cost"] / found["many_cost"]
     keep(
         Record(
