@@ -159,6 +159,8 @@ def test_compile_says_where_the_cache_is():
     content = json.loads(invoke("compile", "--json").stdout)
     assert content["wall_time"] > 0
     assert content["cache"]
+    assert {"design rows", "LinearACE, Hessian"} < set(content["cpu_times"])
+    assert "design rows: " in invoke("compile").stdout
 
 
 def test_cite_knows_what_a_run_used(run):
