@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -32,20 +33,24 @@ def parts() -> Iterator[tuple[str, Callable[[], object]]]:
     import numpy as np
 
     from ase_mlipgen.basis import ACEBasis
+    from ase_mlipgen.calculators.base import PairCalculator
     from ase_mlipgen.calculators.eam2d import EAM2D
     from ase_mlipgen.calculators.linear_ace import LinearACE
     from ase_mlipgen.defects import triangular_lattice
 
     atoms = triangular_lattice("W", 2.72711, (2, 2))
     basis = ACEBasis(["W"], order=3, degree=6, cutoff=6.0)
-    calculators = {"LinearACE": LinearACE(basis, np.zeros(len(basis))), "EAM2D": EAM2D()}
+    still = np.zeros((len(atoms), 3))
+    calculators: dict[str, PairCalculator] = {
+        "LinearACE": LinearACE(basis, np.zeros(len(basis))),
+        "EAM2D": EAM2D(),
+    }
     for name, calculator in calculators.items():
-        yield f"{name}, energies and forces", lambda calculator=calculator: calculator.get_forces(atoms)
-    yield "design rows", lambda: basis.design(atoms)
+        yield f"{name}, energies and forces", partial(calculator.get_forces, atoms)
+    yield "design rows", partial(basis.design, atoms)
     for name, calculator in calculators.items():
-        yield f"{name}, Hessian", lambda calculator=calculator: calculator.get_hessian(atoms)
-        still = np.zeros((len(atoms), 3))
-        yield f"{name}, Hessian products", lambda c=calculator, v=still: c.hessian_product(atoms, v)
+        yield f"{name}, Hessian", partial(calculator.get_hessian, atoms)
+        yield f"{name}, Hessian products", partial(calculator.hessian_product, atoms, still)
 
 
 def cache_folder() -> Path:
