@@ -8,9 +8,9 @@ rest by the product rule. Entry points: :func:`densities`, :func:`jacobian`, :fu
 
 from typing import NamedTuple
 
-from ase_mlipgen.ace.lane_moves import shift, total
+from ase_mlipgen.ace.lane_moves import shift
 from ase_mlipgen.jit import helper, inlined
-from ase_mlipgen.simd import fma, load, splat, store
+from ase_mlipgen.simd import fma, load, splat, store, total
 
 
 class Span(NamedTuple):

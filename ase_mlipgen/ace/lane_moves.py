@@ -1,8 +1,8 @@
-"""Moves of vectors that the lane evaluator does not need: pointer offsets, sums over lanes, transposed writes.
+"""Moves of vectors that the lane evaluator does not need: pointer offsets and transposed writes.
 
 A tile of W vectors of W lanes is transposed in registers by log2 W rounds of shuffles, so that what was computed
 with one quantity in the lanes is written with another one contiguous. Entry points: :func:`shift`,
-:func:`total`, :func:`add_transposed`, :func:`store_transposed`. Nothing checks bounds (see `simd`).
+:func:`add_transposed`, :func:`store_transposed`. Nothing checks bounds (see `simd`).
 """
 
 from typing import Any
@@ -20,23 +20,6 @@ def shift(context: Any, pointer: Any, n: Any) -> Any:
         return builder.gep(args[0], [args[1]])
 
     return pointer(pointer, types.int64), generate
-
-
-@intrinsic
-def total(context: Any, vector: Any) -> Any:
-    """Return the sum over the lanes, halves first."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        (value,) = args
-        width = vector.width
-        while width > 1:
-            width //= 2
-            low = _shuffle(builder, value, value, list(range(width)))
-            high = _shuffle(builder, value, value, list(range(width, 2 * width)))
-            value = builder.fadd(low, high)
-        return builder.extract_element(value, ir.Constant(INDEX, 0))
-
-    return types.float64(vector), generate
 
 
 def _shuffle(builder: Any, a: Any, b: Any, lanes: list[int]) -> Any:
