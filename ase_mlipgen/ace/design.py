@@ -16,8 +16,8 @@ from ase_mlipgen.ace.design_plan import DesignPlan
 from ase_mlipgen.ace.lane_design_products import WIDEST
 from ase_mlipgen.ace.lane_design_slots import lay_out_slot
 from ase_mlipgen.ace.plan import Angular, Radial
-from ase_mlipgen.ace.workspace import Workspace
 from ase_mlipgen.simd import Lanes, host_lanes
+from ase_mlipgen.workspace import Workspace
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -16,9 +16,9 @@ from ase_mlipgen.ace.lane_collect import spread
 from ase_mlipgen.ace.lane_core import CoreTables, add_core
 from ase_mlipgen.ace.plan import Angular, Radial
 from ase_mlipgen.ace.sites import Sites, Structure, collect_sites, padded
-from ase_mlipgen.ace.workspace import Workspace, borrow, give_back
 from ase_mlipgen.simd import host_lanes
 from ase_mlipgen.threads import in_order
+from ase_mlipgen.workspace import Workspace, borrow, give_back
 
 Floats = npt.NDArray[np.float64]
 BLOCK = 512  # atoms; a block has megabytes of vectors and gradients, and 4096 atoms have blocks for several threads

@@ -15,8 +15,8 @@ from ase_mlipgen.ace.lane_layout import lay_out
 from ase_mlipgen.ace.lane_tangent_layout import lay_out_tangents
 from ase_mlipgen.ace.lanes import LaneModel
 from ase_mlipgen.ace.plan import Angular, Radial
-from ase_mlipgen.ace.workspace import Workspace
 from ase_mlipgen.simd import Lanes, host_lanes
+from ase_mlipgen.workspace import Workspace
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -18,8 +18,8 @@ from ase_mlipgen.ace import kernels, lane_kernels
 from ase_mlipgen.ace.lane_layout import lay_out
 from ase_mlipgen.ace.lane_plan import LanePlan
 from ase_mlipgen.ace.plan import Angular, Plan, Radial
-from ase_mlipgen.ace.workspace import Workspace
 from ase_mlipgen.simd import Lanes, host_lanes
+from ase_mlipgen.workspace import Workspace
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -16,9 +16,9 @@ from ase_mlipgen.ace.evaluation import Potential
 from ase_mlipgen.ace.lane_collect import spread
 from ase_mlipgen.ace.lane_tangent_core import core_tangents
 from ase_mlipgen.ace.sites import Sites, Structure, collect_sites, padded
-from ase_mlipgen.ace.workspace import Workspace
 from ase_mlipgen.simd import host_lanes
 from ase_mlipgen.threads import in_order
+from ase_mlipgen.workspace import Workspace
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

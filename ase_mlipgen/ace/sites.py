@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ase_mlipgen.ace.lane_collect import collect
-from ase_mlipgen.ace.workspace import Workspace
 from ase_mlipgen.simd import Lanes
+from ase_mlipgen.workspace import Workspace
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -7,7 +7,6 @@ densities and slopes, one for forces, F in between. O(n_pairs); both passes run 
 results do not depend on who does them. Enter at `evaluate`.
 """
 
-from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,11 +18,10 @@ from ase_mlipgen.eam.functions import EAMFunctions, Floats, Ints
 from ase_mlipgen.eam.lane_kernels import SPAN, Space
 from ase_mlipgen.simd import host_lanes
 from ase_mlipgen.threads import in_order
+from ase_mlipgen.workspace import borrow, give_back
 
 # Slopes that take more memory are not kept but computed twice, part by part: a third slower, but lean.
 KEPT_BYTES, PART_BYTES = 2**26, 2**21
-# The last memory they were kept in, for the next call: fresh pages cost a fifth of the time, half of it in threads.
-_idle: deque[Floats] = deque(maxlen=1)
 # Fewer are done before another thread has begun.
 PAIRS_PER_THREAD = 50_000
 
@@ -105,13 +103,13 @@ class Passes:
         self.n_spans = -(-len(a_i) // SPAN)
         self.span_size = SPAN * self.listed.n_slots * self.n_slopes * self.columns_per_slope
         self.plan = _plan(self.n_spans, 8 * self.span_size, len(j_p), threads)
-        self.kept = _borrow(self.n_spans * self.span_size) if self.plan.keep else None
+        size = self.n_spans * self.span_size if self.plan.keep else 0
+        self.memory = borrow(size)
+        self.kept = self.memory.empty(size)
 
     def close(self) -> None:
         """Give back the memory of the columns."""
-        if self.kept is not None:
-            _idle.append(self.kept)
-            self.kept = None
+        give_back(self.memory)
 
     def each_part(self, work: Callable[[Part], object]) -> None:
         """Call `work` with every part of the atoms, in threads."""
@@ -121,7 +119,7 @@ class Passes:
     def columns(self, part: Part) -> Floats:
         """Return the place of a part's columns: kept, or new."""
         first, last = (n * self.span_size for n in part)
-        return np.empty(last - first) if self.kept is None else self.kept[first:last]
+        return self.kept[first:last] if self.plan.keep else np.empty(last - first)
 
     def atoms_of(self, part: Part) -> slice:
         """Return which atoms a part has."""
@@ -170,14 +168,6 @@ class _Evaluation(Passes):
             self.lanes, *part, self.listed, self.n_slopes, atoms, self.space(), slopes,
             self.forces, self.virial_s,
         )  # fmt: skip
-
-
-def _borrow(size: int) -> Floats:
-    try:
-        found = _idle.pop()
-    except IndexError:
-        return np.empty(size)
-    return found if len(found) >= size else np.empty(size)
 
 
 def _plan(n_spans: int, span_bytes: int, n_pairs: int, threads: int) -> _Plan:

@@ -5,8 +5,8 @@ import pytest
 
 from ase_mlipgen.ace.core import zbl, zbl_core
 from ase_mlipgen.ace.lane_core import add_core, core_tables
-from ase_mlipgen.ace.workspace import Workspace
 from ase_mlipgen.simd import Lanes
+from ase_mlipgen.workspace import Workspace
 
 PAIRS = [(74, 74, 2.741), (14, 14, 2.352), (6, 74, 2.1), (1, 1, 0.74)]
 

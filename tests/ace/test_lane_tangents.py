@@ -18,8 +18,8 @@ from ase_mlipgen.ace.radial import RadialBasis
 from ase_mlipgen.ace.reference import site
 from ase_mlipgen.ace.sites import rows_of
 from ase_mlipgen.ace.specification import blocks
-from ase_mlipgen.ace.workspace import Workspace
 from ase_mlipgen.simd import Lanes, host_lanes
+from ase_mlipgen.workspace import Workspace
 
 CASES = [(1, 1, 8), (1, 2, 10), (1, 3, 10), (2, 3, 6), (3, 2, 5), (1, 4, 9), (2, 4, 5.5)]
 STEP = 2e-4

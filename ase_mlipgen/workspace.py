@@ -1,7 +1,8 @@
-"""Scratch memory of the evaluator: one stretch for all temporary arrays of a block, used over and over.
+"""Scratch memory of evaluations: one stretch for all temporary arrays of a task, used over and over.
 
 Fresh arrays of some megabytes cost a third of the kernels' time in page faults, because the allocator gives such memory
-back to the system. The process therefore keeps a few stretches, each in use by one block at a time.
+back to the system. The process therefore keeps some stretches, each in use by one task at a time, of at most
+`KEPT` numbers in all. Entry points: :class:`Workspace`, :func:`borrow`, :func:`give_back`.
 """
 
 from collections import deque
@@ -13,8 +14,8 @@ import numpy.typing as npt
 
 CACHE_LINE = 64
 LINE = CACHE_LINE // 8  # numbers
-KEPT = 8  # workspaces, of at most
-LARGEST_KEPT = 2_000_000  # numbers
+KEPT = 2**24  # numbers, 128 MB: what nobody uses beyond that goes back to the system
+MOST = 128  # workspaces
 
 
 class Workspace:
@@ -50,23 +51,31 @@ class Workspace:
         self._used = 0
 
 
-_idle: deque[Workspace] = deque(maxlen=KEPT)
+_idle: deque[Workspace] = deque()  # its methods are atomic: threads and forks need no lock
 
 
 def borrow(size: int) -> Workspace:
     """Return a workspace of at least `size` numbers that nobody else uses; `give_back` ends its arrays."""
-    try:
-        found = _idle.pop()
-    except IndexError:
-        return Workspace(size)
-    return found if len(found) >= size else Workspace(size)
+    for _ in range(len(_idle)):
+        try:
+            found = _idle.pop()  # the last one used: still in the caches
+        except IndexError:  # another thread took it
+            break
+        if len(found) >= size:
+            return found
+        _idle.appendleft(found)
+    return Workspace(size)
 
 
 def give_back(space: Workspace) -> None:
-    """Keep a workspace for another block."""
+    """Keep a workspace for another task, the oldest ones making room."""
     space.clear()
-    if len(space) <= LARGEST_KEPT:
-        _idle.append(space)
+    _idle.append(space)
+    while len(_idle) > MOST or sum(map(len, tuple(_idle))) > KEPT:
+        try:
+            _idle.popleft()
+        except IndexError:
+            break
 
 
 def _on_line(size: int) -> npt.NDArray[np.float64]:
