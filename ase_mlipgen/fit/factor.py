@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ase_mlipgen.fit.lapack import fold
+from ase_mlipgen.lapack import fold
 
 Array = npt.NDArray[np.float64]
 BUFFER = 1024  # rows that are folded at once; 512 to 2048 are equally fast
