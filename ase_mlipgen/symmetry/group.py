@@ -33,8 +33,10 @@ def product_table(rotations_gcc: Floats, permutations_gi: Ints) -> Ints:
 
 def _kinds(rotations_gcc: Floats) -> Ints:
     """Return the same number for the same rotation."""
-    tree = cKDTree(rotations_gcc.reshape(-1, 9))
-    first = [min(near) for near in tree.query_ball_point(rotations_gcc.reshape(-1, 9), SAME_ROTATION)]
+    flat = rotations_gcc.reshape(-1, 9)
+    pairs = cKDTree(flat).query_pairs(SAME_ROTATION, output_type="ndarray")
+    first = np.arange(len(flat))
+    np.minimum.at(first, pairs[:, 1], pairs[:, 0])
     return np.unique(first, return_inverse=True)[1].ravel()
 
 

@@ -45,9 +45,9 @@ class Matcher:
         self.frame, self.symprec = frame, symprec
         self.y_ic = positions - frame.origin
         self._inverse = np.linalg.inv(frame.cell)
-        self._tree = cKDTree(self._scaled(self.y_ic), boxsize=1.0)
+        self._tree = cKDTree(self._scaled(self.y_ic), boxsize=np.ones(3))
         slack = SLACK if frame.n_periodic > 1 else OPEN_SLACK
-        self._radius = slack * symprec * np.linalg.norm(self._inverse, 2) + 1e-13
+        self._radius = slack * symprec * float(np.linalg.norm(self._inverse, 2)) + 1e-13
         self.label_i = labels(self.y_ic, frame, numbers, 4 * symprec + 1e-11)
         self.n_i = np.bincount(self.label_i)[self.label_i]
         self._anchors = self._choose_anchors()

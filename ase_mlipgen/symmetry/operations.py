@@ -232,7 +232,7 @@ def _keeping_an_atom(matcher: Matcher, found: _Found, primitive: Floats) -> _Fou
     permutations_gi = np.array([image for _, _, image in found])
     scaled = matcher.frame.wrapped(matcher.y_ic[permutations_gi] - matcher.y_ic) @ np.linalg.inv(primitive)
     slack = 4 * matcher.symprec * np.linalg.norm(np.linalg.inv(primitive), 2) + 1e-9
-    kept_gi = (abs(scaled - np.round(scaled)) <= slack).all(axis=2)
+    kept_gi = abs(scaled - np.round(scaled)).max(axis=2) <= slack
     site = int(np.argmax(kept_gi.sum(axis=0)))
     y_c = matcher.y_ic[site]
     images = [

@@ -72,7 +72,7 @@ def reduce_by_translations(
         return None
     members_i, member_of_i = _orbits(permutations, len(positions))
     return Reduction(
-        np.linalg.solve(matrix, cell), members_i, member_of_i, n_translations, folding_points(matrix), matrix
+        np.linalg.inv(matrix) @ cell, members_i, member_of_i, n_translations, folding_points(matrix), matrix
     )
 
 
@@ -118,7 +118,7 @@ def translation_lattice(matcher: Matcher) -> tuple[Floats, list[Ints]]:
     shifts = shifts[np.linalg.norm(shifts @ box.open_axes.T, axis=1) <= 4 * matcher.symprec]
     shifts = matcher.plausible(np.eye(3), shifts)
     shifts = shifts[np.argsort(np.round(np.linalg.norm(shifts, axis=1), 6), kind="stable")]
-    tolerance = 4 * matcher.symprec * np.linalg.norm(np.linalg.inv(box.cell), 2)
+    tolerance = 4 * matcher.symprec * float(np.linalg.norm(np.linalg.inv(box.cell), 2))
     primitive, permutations = box.cell, [np.arange(len(y_ic))]
     accepted = np.zeros((0, 3))
     while len(shifts):
