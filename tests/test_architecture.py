@@ -11,7 +11,7 @@ import ase_mlipgen
 
 PACKAGE = Path(ase_mlipgen.__file__).parent
 LEVELS = [
-    {"jit", "lapack", "simd", "threads", "workspace"},
+    {"jit", "lapack", "simd", "symmetry", "threads", "workspace"},
     {"ace", "eam", "neighbors", "progress"},
     {"basis"},
     {"calculators"},
@@ -25,13 +25,17 @@ LEVELS = [
     {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
-NUMBERS_ONLY = {"ace": {"numpy", "scipy", "numba"}, "eam": {"numpy", "scipy", "numba"}}
+NUMBERS_ONLY = {
+    "ace": {"numpy", "scipy", "numba"},
+    "eam": {"numpy", "scipy", "numba"},
+    "symmetry": {"numpy", "scipy", "spglib"},
+}
 AT_HOME = {
     "matplotlib": {"report"},
     "typer": {"cli"},
     "rich": {"cli", "progress"},
     "pydantic": {"config"},
-    "spglib": {"defects", "theory"},
+    "spglib": {"defects", "symmetry", "theory"},
 }
 
 
