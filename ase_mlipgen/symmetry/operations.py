@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ase_mlipgen.symmetry import group
 from ase_mlipgen.symmetry.lattice import Floats, Frame, Ints, frame, hermite
-from ase_mlipgen.symmetry.matching import Matcher
+from ase_mlipgen.symmetry.matching import FAILURES, Matcher
 from ase_mlipgen.symmetry.rotations import candidate_rotations
 from ase_mlipgen.symmetry.translations import Reduction, reduce_by_translations, translation_lattice
 
@@ -200,7 +200,7 @@ def _one_shift_each(matcher: Matcher, primitive: Floats, rotations: Floats) -> _
         shifts = targets - matcher.y_ic[first] @ rotation.T
         along = shifts @ axes.T
         shifts = shifts[(abs(along) <= 10 * matcher.symprec).all(axis=1)] if len(axes) else shifts
-        for shift in matcher.plausible(rotation, shifts):
+        for shift in matcher.plausible(rotation, shifts)[:FAILURES]:
             image = matcher.permutation(rotation, shift)
             if image is not None:
                 found.append(image)
@@ -231,8 +231,8 @@ def _keeping_an_atom(matcher: Matcher, found: _Found, primitive: Floats) -> _Fou
     """Return the operations that keep one atom in place, the first of those that most of them can keep."""
     permutations_gi = np.array([image for _, _, image in found])
     scaled = matcher.frame.wrapped(matcher.y_ic[permutations_gi] - matcher.y_ic) @ np.linalg.inv(primitive)
-    slack = 4 * matcher.symprec * np.linalg.norm(np.linalg.inv(primitive), 2) + 1e-9
-    kept_gi = abs(scaled - np.round(scaled)).max(axis=2) <= slack
+    slack = 4 * matcher.symprec * np.linalg.norm(np.linalg.inv(primitive), axis=0) + 1e-9
+    kept_gi = np.all(abs(scaled - np.round(scaled)) <= slack, axis=2)
     site = int(np.argmax(kept_gi.sum(axis=0)))
     y_c = matcher.y_ic[site]
     images = [
