@@ -285,6 +285,12 @@ def test_subgroup():
         whole.subgroup([1])
 
 
+def test_atoms_in_one_place_have_the_trivial_group():
+    atoms = silicon(1)
+    atoms.positions[3] = atoms.positions[2]
+    assert find_operations(*parts(atoms)).order == 1
+
+
 def test_errors():
     atoms = silicon(1)
     with pytest.raises(ValueError, match="empty"):
