@@ -16,8 +16,8 @@ def product_table(rotations_gcc: Floats, permutations_gi: Ints) -> Ints:
     Two operations with one rotation differ by a translation, which moves every atom or none: one atom tells.
     """
     n = len(rotations_gcc)
-    kind_g = _kinds(rotations_gcc)
-    kinds = rotations_gcc[np.unique(kind_g, return_index=True)[1]]
+    first, kind_g = np.unique(distinct(rotations_gcc), return_inverse=True)
+    kinds = rotations_gcc[first]
     products = np.einsum("gab,hbc->ghac", kinds, kinds).reshape(-1, 9)
     distance, nearest = cKDTree(kinds.reshape(-1, 9)).query(products, distance_upper_bound=SAME_ROTATION)
     product_kk = np.where(np.isfinite(distance), nearest, -1).reshape(len(kinds), -1)
@@ -31,13 +31,13 @@ def product_table(rotations_gcc: Floats, permutations_gi: Ints) -> Ints:
     return np.where((keys[found] == key_gh) & (kind_gh >= 0), found, -1)
 
 
-def _kinds(rotations_gcc: Floats) -> Ints:
-    """Return the same number for the same rotation."""
+def distinct(rotations_gcc: Floats) -> Ints:
+    """Return for each rotation the index of the first that is the same, (n_g,)."""
     flat = rotations_gcc.reshape(-1, 9)
     pairs = cKDTree(flat).query_pairs(SAME_ROTATION, output_type="ndarray")
     first = np.arange(len(flat))
-    np.minimum.at(first, pairs[:, 1], pairs[:, 0])
-    return np.unique(first, return_inverse=True)[1].ravel()
+    np.minimum.at(first, pairs.max(axis=1, initial=0), pairs.min(axis=1, initial=len(flat)))
+    return first
 
 
 def closed(rotations_gcc: Floats, permutations_gi: Ints) -> Ints:

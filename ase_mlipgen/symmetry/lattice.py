@@ -163,7 +163,7 @@ def hermite(rows: list[list[int]]) -> list[list[int]]:
     return basis
 
 
-def lattice_with(basis: Floats, extra: Floats, tolerance: float, most: int) -> Floats | None:
+def lattice_with(basis: Floats, extra: Floats, tolerance: Floats, multiple: int) -> Floats | None:
     """Return the reduced basis of the lattice that contains another and some fractions of its vectors.
 
     Parameters
@@ -172,26 +172,30 @@ def lattice_with(basis: Floats, extra: Floats, tolerance: float, most: int) -> F
         Å.
     extra : (n, 3) array
         Further vectors, in units of the basis.
-    tolerance : float
+    tolerance : (3,) array
         By which a component may differ from a fraction.
-    most : int
-        Largest denominator.
+    multiple : int
+        A multiple of the number of points of the larger lattice in a cell of the smaller.
 
     Returns
     -------
     (3, 3) array or None
-        Å, of the handedness of `basis`; None if a vector is no such fraction.
+        Å, of the handedness of `basis`; None if there is none with such a number of points.
     """
+    numbers = np.arange(1, multiple + 1)
+    denominators = numbers[multiple % numbers == 0]
     common = 1
     for vector in extra:
-        denominators = np.arange(1, most + 1)
         off = abs(vector[None] * denominators[:, None] - np.round(vector[None] * denominators[:, None]))
-        good = np.flatnonzero((off <= tolerance * denominators[:, None] + 1e-9).all(axis=1))
+        good = np.flatnonzero((off <= (tolerance + 1e-12) * denominators[:, None]).all(axis=1))
         if len(good) == 0:
             return None
         denominator = int(denominators[good[0]])
         common = common * denominator // gcd(common, denominator)
     rows = [[common * int(i == j) for j in range(3)] for i in range(3)]
     rows += [[round(float(c) * common) for c in vector] for vector in extra]
-    found = reduced(np.array(hermite(rows), dtype=float) / common @ basis)
+    triangle = hermite(rows)
+    if multiple * (triangle[0][0] * triangle[1][1] * triangle[2][2]) % common**3:
+        return None
+    found = reduced(np.array(triangle, dtype=float) / common @ basis)
     return found if np.linalg.det(found) * np.linalg.det(basis) > 0 else -found

@@ -14,6 +14,9 @@ NEIGHBOURS = 16
 REACH = 2.0
 # Atoms that a candidate must take onto atoms before all are tried.
 ANCHORS = 12
+# Candidates in a row that may pass the anchors and fail on some other atom before the search ends. More do only where
+# noise is about as large as symprec, and no choice of operations is a group's.
+FAILURES = 8
 # A shift is set up from one atom, itself off by up to symprec from the mean, as is its image.
 SLACK = 3.0
 # Along open directions the rotation, too, is set up from atoms.
@@ -98,8 +101,8 @@ class Matcher:
             return None
         if np.bincount(atoms, minlength=len(atoms)).max() > 1:
             return None
-        if self.frame.n_periodic == 0:
-            rotation = _fitted(self.y_ic, self.y_ic[atoms], rotation, OPEN_SLACK * self.symprec)
+        if self.frame.n_periodic < 2:
+            rotation = self._fitted(rotation, atoms)
             images = self.y_ic @ rotation.T + shift
         off = self.frame.wrapped(self.y_ic[atoms] - images)
         mean = off.mean(axis=0)
@@ -107,15 +110,17 @@ class Matcher:
             return None
         return rotation, shift + mean, atoms.astype(np.int64)
 
-
-def _fitted(points: Floats, images: Floats, rotation: Floats, tolerance: float) -> Floats:
-    """Return the rotation, of the same handedness, by which points come closest to their images (Kabsch)."""
-    left, strength, right = np.linalg.svd(images.T @ points)
-    if strength[1] <= len(points) * tolerance**2:
-        return rotation  # one line: the points do not say how they turn about it
-    hand = np.sign(np.linalg.det(left) * np.linalg.det(right) * np.linalg.det(rotation))
-    fitted: Floats = left @ np.diag([1.0, 1.0, hand]) @ right
-    return np.where(abs(fitted - rotation) < 1e-13, rotation, fitted)
+    def _fitted(self, rotation: Floats, atoms: Ints) -> Floats:
+        """Return the rotation, of the same handedness, that suits all atoms best along open directions (Kabsch)."""
+        open_ic = self.y_ic @ self.frame.open_axes.T @ self.frame.open_axes
+        along = self.frame.periodic / max(float(np.linalg.norm(self.frame.periodic)), 1.0)
+        spread = open_ic[atoms].T @ open_ic + len(atoms) * rotation @ along.T @ along
+        left, strength, right = np.linalg.svd(spread)
+        if strength[1] <= len(atoms) * (OPEN_SLACK * self.symprec) ** 2:
+            return rotation  # one line: the atoms do not say how they turn about it
+        hand = np.sign(np.linalg.det(left) * np.linalg.det(right) * np.linalg.det(rotation))
+        fitted: Floats = left @ np.diag([1.0, 1.0, hand]) @ right
+        return np.where(abs(fitted - rotation) < 1e-13, rotation, fitted)
 
 
 def labels(points: Floats, frame: Frame, numbers: Ints, tolerance: float) -> Ints:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ase_mlipgen.symmetry import group
 from ase_mlipgen.symmetry.lattice import Floats, Frame, Ints, frame, hermite
-from ase_mlipgen.symmetry.matching import Matcher
+from ase_mlipgen.symmetry.matching import FAILURES, Matcher
 from ase_mlipgen.symmetry.rotations import candidate_rotations
 from ase_mlipgen.symmetry.translations import Reduction, reduce_by_translations, translation_lattice
 
@@ -186,6 +186,10 @@ def _check(positions: Floats, symprec: float, max_order: int) -> None:
         raise ValueError(f"max_order = {max_order!r}: expected 1 or more")
 
 
+def _identity(matcher: Matcher) -> tuple[Floats, Floats, Ints]:
+    return np.eye(3), np.zeros(3), np.arange(len(matcher.y_ic))
+
+
 def _one_shift_each(matcher: Matcher, primitive: Floats, rotations: Floats) -> _Found:
     """Return one operation for each rotation that occurs in any."""
     first = matcher.rarest()
@@ -195,12 +199,13 @@ def _one_shift_each(matcher: Matcher, primitive: Floats, rotations: Floats) -> _
     _, distinct = np.unique(np.round((scaled - np.floor(scaled)) % 1.0, 4), axis=0, return_index=True)
     targets = targets[np.sort(distinct)]
     axes = matcher.frame.open_axes
-    found: _Found = []
-    for rotation in rotations:
+    # The identity is not searched for, so that atoms in one place leave the trivial group.
+    found: _Found = [_identity(matcher)]
+    for rotation in rotations[1:]:
         shifts = targets - matcher.y_ic[first] @ rotation.T
         along = shifts @ axes.T
         shifts = shifts[(abs(along) <= 10 * matcher.symprec).all(axis=1)] if len(axes) else shifts
-        for shift in matcher.plausible(rotation, shifts):
+        for shift in matcher.plausible(rotation, shifts)[:FAILURES]:
             image = matcher.permutation(rotation, shift)
             if image is not None:
                 found.append(image)
@@ -218,7 +223,7 @@ def _translations(box: Frame, primitive: Floats) -> Floats:
 
 def _with_translations(matcher: Matcher, found: _Found, translations: Floats) -> _Found:
     """Return every operation followed by every translation."""
-    pure = [matcher.permutation(np.eye(3), shift) for shift in translations]
+    pure = [_identity(matcher), *(matcher.permutation(np.eye(3), shift) for shift in translations[1:])]
     return [
         (rotation, shift + after[1], after[2][image])
         for rotation, shift, image in found
@@ -231,15 +236,12 @@ def _keeping_an_atom(matcher: Matcher, found: _Found, primitive: Floats) -> _Fou
     """Return the operations that keep one atom in place, the first of those that most of them can keep."""
     permutations_gi = np.array([image for _, _, image in found])
     scaled = matcher.frame.wrapped(matcher.y_ic[permutations_gi] - matcher.y_ic) @ np.linalg.inv(primitive)
-    slack = 4 * matcher.symprec * np.linalg.norm(np.linalg.inv(primitive), 2) + 1e-9
-    kept_gi = abs(scaled - np.round(scaled)).max(axis=2) <= slack
+    slack = 4 * matcher.symprec * np.linalg.norm(np.linalg.inv(primitive), axis=0) + 1e-9
+    kept_gi = np.all(abs(scaled - np.round(scaled)) <= slack, axis=2)
     site = int(np.argmax(kept_gi.sum(axis=0)))
     y_c = matcher.y_ic[site]
-    images = [
-        matcher.permutation(R, y_c - R @ y_c)
-        for (R, _, _), keeps in zip(found, kept_gi[:, site], strict=True)
-        if keeps
-    ]
+    kept = [R for (R, _, _), keeps in zip(found, kept_gi[:, site], strict=True) if keeps]
+    images = [_identity(matcher), *(matcher.permutation(R, y_c - R @ y_c) for R in kept[1:])]
     return [image for image in images if image is not None]
 
 

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 
+from ase_mlipgen.symmetry.group import distinct
 from ase_mlipgen.symmetry.lattice import Floats, Ints, lattice_images
 from ase_mlipgen.symmetry.matching import Matcher
 
@@ -39,7 +40,8 @@ def candidate_rotations(matcher: Matcher, most: int) -> Floats:
         left, stretch, right = np.linalg.svd(transposed)
         if abs(stretch - 1).max() < 0.1:
             rotations.append((left @ right).T)
-    found = np.array(rotations)
+    # Atoms above one another along a wire suggest the same.
+    found = np.array(rotations)[np.unique(distinct(np.array(rotations)))]
     found = np.where(abs(found - np.round(found)) < 1e-12, np.round(found), found) + 0.0
     distance = np.linalg.norm(found - np.eye(3), axis=(1, 2))
     return found[np.argsort(np.round(distance, 6), kind="stable")]

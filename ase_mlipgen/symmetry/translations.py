@@ -8,7 +8,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ase_mlipgen.symmetry.lattice import Floats, Ints, frame, hermite, lattice_with
-from ase_mlipgen.symmetry.matching import Matcher
+from ase_mlipgen.symmetry.matching import FAILURES, Matcher
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,21 +118,22 @@ def translation_lattice(matcher: Matcher) -> tuple[Floats, list[Ints]]:
     shifts = shifts[np.linalg.norm(shifts @ box.open_axes.T, axis=1) <= 4 * matcher.symprec]
     shifts = matcher.plausible(np.eye(3), shifts)
     shifts = shifts[np.argsort(np.round(np.linalg.norm(shifts, axis=1), 6), kind="stable")]
-    tolerance = 4 * matcher.symprec * float(np.linalg.norm(np.linalg.inv(box.cell), 2))
+    tolerance = 4 * matcher.symprec * np.linalg.norm(np.linalg.inv(box.cell), axis=0)
     primitive, permutations = box.cell, [np.arange(len(y_ic))]
-    accepted = np.zeros((0, 3))
-    while len(shifts):
+    accepted, failures = np.zeros((0, 3)), 0
+    while len(shifts) and failures < FAILURES:
         scaled = shifts @ np.linalg.inv(primitive)
-        slack = 4 * matcher.symprec * np.linalg.norm(np.linalg.inv(primitive), 2) + 1e-9
+        slack = 4 * matcher.symprec * np.linalg.norm(np.linalg.inv(primitive), axis=0) + 1e-9
         shifts = shifts[(abs(scaled - np.round(scaled)) > slack).any(axis=1)]
         if len(shifts) == 0:
             break
         shift, shifts = shifts[0], shifts[1:]
         image = matcher.permutation(np.eye(3), shift)
         if image is None:
+            failures += 1
             continue
         more = np.concatenate([accepted, image[1][None] @ np.linalg.inv(box.cell)])
-        larger = lattice_with(box.cell, more, tolerance, len(y_ic))
+        larger = lattice_with(box.cell, more, tolerance, int(matcher.n_i[first]))
         if larger is not None:
             primitive, accepted = larger, more
             permutations.append(image[2])

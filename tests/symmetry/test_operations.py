@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import spglib
 from ase import Atoms
-from ase.build import bulk, fcc111, hcp0001
+from ase.build import bulk, fcc111, hcp0001, nanotube
 from ase.build import molecule as ase_molecule
 
 from ase_mlipgen.symmetry.operations import find_operations
@@ -191,6 +191,23 @@ def test_wires():
     assert find_operations(*parts(wire)).order == 4
 
 
+def test_atoms_above_one_another_along_a_wire():
+    wire = nanotube(4, 4, length=1)
+    wire.pbc = (False, False, True)
+    found = find_operations(*parts(wire), symprec=1e-6)
+    # Of the tube itself: 8 turns, twofold axes across and a mirror.
+    assert found.order == 32
+    check_group(found, wire, tolerance=1e-6)
+
+
+def test_noise_as_large_as_symprec_takes_no_time():
+    atoms = bulk("GaAs", "zincblende", a=5.65, cubic=True).repeat(6)
+    atoms.positions += np.random.default_rng(0).normal(size=atoms.positions.shape) * 1e-4
+    for symprec in (2e-4, 2.5e-4, 4e-4):
+        found = find_operations(*parts(atoms), symprec=symprec)
+        check_group(found, atoms, tolerance=2e-3)
+
+
 def test_large_cells():
     for places, order in (([(0, 0, 0), (5, 5, 5)], 48), ([(0, 0, 0), (4, 0, 0)], 8)):
         atoms = silicon(10, *places)
@@ -266,6 +283,12 @@ def test_subgroup():
         whole.subgroup([0, 1, 2, 3, 4])
     with pytest.raises(ValueError, match="identity"):
         whole.subgroup([1])
+
+
+def test_atoms_in_one_place_have_the_trivial_group():
+    atoms = silicon(1)
+    atoms.positions[3] = atoms.positions[2]
+    assert find_operations(*parts(atoms)).order == 1
 
 
 def test_errors():

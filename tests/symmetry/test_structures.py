@@ -1,5 +1,9 @@
 import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
 
+from ase_mlipgen.symmetry.irreps import irreps
 from ase_mlipgen.symmetry.operations import find_operations
 from ase_mlipgen.symmetry.structures import (
     orbits,
@@ -89,3 +93,53 @@ def test_tensors():
     assert np.allclose(
         mean, along * np.outer(axis, axis) + across * (np.eye(3) - np.outer(axis, axis)), atol=1e-14
     )
+
+
+@pytest.mark.parametrize("case", ["vacancy pair", "hcp with a screw", "chiral"])
+def test_a_symmetric_matrix_falls_into_blocks(case):
+    """The use of it all: functions adapted to row one of each irrep give every eigenvalue, d times each."""
+    if case == "vacancy pair":
+        atoms = silicon(2, (0, 0, 0), (1, 1, 1))
+    elif case == "hcp with a screw":
+        atoms = bulk("Mg", "hcp", a=3.2, c=5.2).repeat((2, 2, 1))
+    else:
+        # Three arms that all lean one way: C3 alone, whose pair of complex irreps must be counted twice.
+        arm = np.array([(1.0, 0.2, 0.3), (2.1, 0.9, -0.4), (2.5, -0.8, 1.1)])
+        turn = np.array([(-0.5, -(3**0.5) / 2, 0), (3**0.5 / 2, -0.5, 0), (0, 0, 1)])
+        atoms = Atoms("CNO" * 3, np.concatenate([arm, arm @ turn.T, arm @ turn]))
+    found = find_operations(*parts(atoms))
+    if case == "chiral":
+        assert found.order == 3
+    n = 3 * len(atoms)
+    matrix = vector_couplings(atoms)
+    moves_g = np.zeros((found.order, n, n))
+    for move, R, image in zip(moves_g, found.rotations_gcc, found.permutations_gi, strict=True):
+        for i, j in enumerate(image):
+            move[3 * j : 3 * j + 3, 3 * i : 3 * i + 3] = R
+        assert np.allclose(move @ matrix, matrix @ move, atol=1e-10)
+    values = []
+    for irrep in irreps(found.product_gh):
+        row = irrep.matrices_gmn[:, 0, 0].conj()
+        projector = np.einsum("g,gab->ab", row, moves_g) * irrep.dimension / found.order
+        weights, vectors = np.linalg.eigh(projector)
+        assert np.allclose(weights, np.round(weights), atol=1e-10)
+        columns = vectors[:, weights > 0.5]
+        block = np.linalg.eigvalsh(columns.conj().T @ matrix @ columns)
+        values += [block] * irrep.dimension * irrep.multiplicity
+    assert np.allclose(np.sort(np.concatenate(values)), np.linalg.eigvalsh(matrix), atol=1e-10)
+
+
+def vector_couplings(atoms):
+    """A symmetric matrix between vectors on atoms that depends on pair vectors and elements alone."""
+    n = len(atoms)
+    matrix = np.zeros((n, 3, n, 3))
+    for shift in np.ndindex(*np.where(atoms.pbc, 5, 1)):
+        S = np.array(shift) - np.where(atoms.pbc, 2, 0)
+        d = atoms.positions[None] - atoms.positions[:, None] + S @ atoms.cell.array
+        r = np.linalg.norm(d, axis=2)
+        strength = np.exp(-r) * np.maximum(5.5 - r, 0) ** 2
+        matrix += np.einsum("ij,ijc,ijd->icjd", strength, d, d) - 0.7 * np.einsum(
+            "ij,cd->icjd", strength, np.eye(3)
+        )
+    matrix = matrix.reshape(3 * n, 3 * n)
+    return matrix + np.diag(np.repeat(atoms.numbers * 0.1, 3))

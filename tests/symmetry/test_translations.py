@@ -97,6 +97,13 @@ def test_large_cell():
     assert np.allclose(products, np.round(products), atol=1e-9)
 
 
+def test_long_thin_cell():
+    atoms = bulk("Cu", "fcc", a=3.6).repeat((2000, 1, 1))
+    found = reduce_by_translations(*parts(atoms))
+    assert found.n_translations == 2000
+    assert np.linalg.det(found.cell) == pytest.approx(3.6**3 / 4)
+
+
 def test_short_vectors():
     rng = np.random.default_rng(0)
     for _ in range(20):
