@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ase_mlipgen.basis import ACEBasis
     from ase_mlipgen.calculators.eam2d import EAM2D
     from ase_mlipgen.calculators.linear_ace import LinearACE
+    from ase_mlipgen.calculators.nrltb import NRLTB
     from ase_mlipgen.defects import (
         Interstitial,
         Substitution,
@@ -27,6 +28,7 @@ _ROOMS = {
     "ACEBasis": "basis",
     "EAM2D": "calculators.eam2d",
     "LinearACE": "calculators.linear_ace",
+    "NRLTB": "calculators.nrltb",
     "DefectTrainer": "trainer",
     "TrainingResult": "result",
     "Vacancy": "defects",
@@ -39,6 +41,7 @@ _ROOMS = {
 
 __all__ = [
     "EAM2D",
+    "NRLTB",
     "ACEBasis",
     "DefectTrainer",
     "Interstitial",

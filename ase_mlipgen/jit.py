@@ -27,6 +27,7 @@ WITH_KERNELS = (
     "ace/*.py",
     "eam/*.py",
     "simd/*.py",
+    "tightbinding/*.py",
     "*.py",
 )  # what kernels are made of, from the package's folder
 

@@ -12,7 +12,7 @@ import ase_mlipgen
 PACKAGE = Path(ase_mlipgen.__file__).parent
 LEVELS = [
     {"jit", "lapack", "simd", "symmetry", "threads", "workspace"},
-    {"ace", "eam", "neighbors", "progress"},
+    {"ace", "eam", "neighbors", "progress", "tightbinding"},
     {"basis"},
     {"calculators"},
     {"defects", "labels", "fit"},
@@ -28,7 +28,7 @@ LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 NUMBERS_ONLY = {
     "ace": {"numpy", "scipy", "numba"},
     "eam": {"numpy", "scipy", "numba"},
-    "symmetry": {"numpy", "scipy", "spglib"},
+    "tightbinding": {"numpy", "scipy", "threadpoolctl", "torch"},
 }
 AT_HOME = {
     "matplotlib": {"report"},
@@ -36,6 +36,7 @@ AT_HOME = {
     "rich": {"cli", "progress"},
     "pydantic": {"config"},
     "spglib": {"defects", "symmetry", "theory"},
+    "torch": {"tightbinding"},
 }
 
 

@@ -44,7 +44,9 @@ def test_arrays_that_lapack_cannot_take_are_refused():
 @pytest.mark.parametrize("n", [1, 5, 130])
 def test_generalised_eigenproblem_against_scipy(dtype, n):
     rng = np.random.default_rng(n)
-    H, X = (rng.normal(size=(n, n)) + (1j * rng.normal(size=(n, n)) if dtype is complex else 0) for _ in range(2))
+    H, X = (
+        rng.normal(size=(n, n)) + (1j * rng.normal(size=(n, n)) if dtype is complex else 0) for _ in range(2)
+    )
     H, S = H + H.conj().T, X @ X.conj().T + n * np.eye(n)
     C, L = (np.asfortranarray(np.tril(A)) for A in (H, S))
     w = generalised_eigh(C, L)

@@ -1,0 +1,1 @@
+"""NRL tight binding: parameters, Slater-Koster blocks, occupations, eigensolvers, k-points; numbers only."""

@@ -1,0 +1,60 @@
+"""Levels at given k-points and where they sit: for bands, densities of states and inspection. No symmetry is used.
+
+Enter at `full_matrices`, `levels`, `projected_levels`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from ase_mlipgen.lapack import generalised_eigh
+from ase_mlipgen.threads import in_order
+from ase_mlipgen.tightbinding.bonds import Model
+from ase_mlipgen.tightbinding.kpoints import KPoints
+from ase_mlipgen.tightbinding.setup import Group, Pairs, no_symmetry, set_up
+from ase_mlipgen.tightbinding.solution import Block, System
+
+Floats = npt.NDArray[np.float64]
+
+
+def system_at(pairs: Pairs, model: Model, scaled_kc: Floats) -> System:
+    """Return a system with a block for each k-point, none left out; its electrons do not matter."""
+    group = Group.of(no_symmetry(len(pairs.positions)), len(model.onsite_ok))
+    points = KPoints(scaled_kc, np.full(len(scaled_kc), 1 / len(scaled_kc)))
+    return set_up(pairs, model, 0.0, group, points)
+
+
+def full_matrices(system: System, block: Block) -> tuple[Any, Any]:
+    """Return both triangles of H and S of a block, rydberg, orbital by orbital of atom by atom."""
+    H, S = (np.tril(M) + np.tril(M, -1).conj().T for M in system.build(block))
+    return H, S
+
+
+def levels(system: System, threads: int) -> Floats:
+    """Return the levels of each block, (n_k, n_levels), rydberg, ascending."""
+
+    def work(block: Block) -> Floats:
+        return generalised_eigh(*system.build(block), vectors=False)
+
+    return np.array(_for_each(work, system.blocks, threads))
+
+
+def projected_levels(system: System, threads: int) -> tuple[Floats, Floats]:
+    """Return levels, (n_k, n_levels), rydberg, and Mulliken's part of each orbital in them, (n_k, n_levels, n_rows)."""
+
+    def work(block: Block) -> tuple[Floats, Floats]:
+        h, s = system.build(block)
+        overlap = np.tril(s) + np.tril(s, -1).conj().T
+        w = generalised_eigh(h, s)
+        return w, np.real(h.conj() * (overlap @ h)).T
+
+    found = _for_each(work, system.blocks, threads)
+    return np.array([w for w, _ in found]), np.array([parts for _, parts in found])
+
+
+def _for_each(work: Any, blocks: Sequence[Block], threads: int) -> list[Any]:
+    with threadpool_limits(1 if len(blocks) > 1 else threads, user_api="blas"):
+        return list(in_order(work, blocks, threads))
