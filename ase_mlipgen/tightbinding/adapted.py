@@ -112,7 +112,8 @@ def _invariants(
 ) -> npt.NDArray[np.complex128] | Floats:
     """Return an orthonormal basis of what conj(Gamma) x D leaves alone, (d n_orbitals, n_columns)."""
     if len(G_smn) == 1:
-        return np.eye(G_smn.shape[1] * D_suv.shape[1], dtype=G_smn.dtype)
+        whole: Any = np.eye(G_smn.shape[1] * D_suv.shape[1], dtype=G_smn.dtype)
+        return whole
     projector = np.einsum("smn,suv->munv", G_smn.conj(), D_suv) / len(G_smn)
     n = projector.shape[0] * projector.shape[1]
     eigenvalues, vectors = np.linalg.eigh(projector.reshape(n, n))

@@ -1,8 +1,8 @@
 """NRL tight-binding parameter sets: one data file, a citation each.
 
 Model: Cohen, Mehl and Papaconstantopoulos, Phys. Rev. B 50, 14694 (1994); Mehl and Papaconstantopoulos, Phys. Rev. B
-54, 4519 (1996). Lengths in bohr and energies in rydberg, as published. The file also says which public transcriptions of a
-set exist, where they contradict one another, and which was taken. Enter at `find_parameters`.
+54, 4519 (1996). Lengths in bohr and energies in rydberg, as published. The file also says which public transcriptions
+of a set exist, where they contradict one another, and which was taken. Enter at `find_parameters`.
 """
 
 import functools

@@ -8,8 +8,8 @@ q_v = Q_v u and Y_v = sqrt(3/2) u.q_v, the table of Slater and Koster (Phys. Rev
     s-d  sds Y_v               d-d  dds Y_v Y_w + ddp 2 T_vw + ddd (delta_vw - Y_v Y_w - 2 T_vw),
                                     T_vw = q_v.q_w - (u.q_v)(u.q_w)
 
-and the lower blocks follow from parity, B_ji(-D) = B_ij(D)^T. A block depends on the direction by rotation alone, so its
-derivative needs no table of its own: turning the bond by omega changes it by [omega.L, B], L the generators of
+and the lower blocks follow from parity, B_ji(-D) = B_ij(D)^T. A block depends on the direction by rotation alone, so
+its derivative needs no table of its own: turning the bond by omega changes it by [omega.L, B], L the generators of
 rotations of the orbitals. Lengths in bohr, energies in rydberg.
 """
 
