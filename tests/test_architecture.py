@@ -11,7 +11,7 @@ import ase_mlipgen
 
 PACKAGE = Path(ase_mlipgen.__file__).parent
 LEVELS = [
-    {"jit", "simd", "threads", "workspace"},
+    {"durable", "jit", "simd", "threads", "workspace"},
     {"ace", "eam", "neighbors", "progress"},
     {"basis"},
     {"calculators"},
