@@ -97,7 +97,8 @@ class Reference(Table):
     """The model that is to be learned."""
 
     factory: str = Field(
-        default="EAM2D", description='"EAM2D", "EMT" or "package.module:name" of a class or factory'
+        default="EAM2D",
+        description='"EAM2D", "NRLTB:Si", "EMT" or "package.module:name" of a class or factory',
     )
     arguments: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the factory")
     folder: str | None = Field(
