@@ -194,8 +194,9 @@ class Simulation(Table):
     size: Annotated[int, Field(ge=1)] = Field(
         default=60, description="unit cells along each direction (r0 in 2D)"
     )
-    separation: Length = Field(
-        default=8.0, description="least distance of two defects, in unit cells (r0 in 2D)"
+    separation: Length | Annotated[list[Number], Field(min_length=2, max_length=3)] = Field(
+        default=8.0,
+        description="least distance of defects, in unit cells (r0 in 2D); or a vector in lattice constants, [5, 5, 5]",
     )
     defects: list[Annotated[Defect, BeforeValidator(_spelled_out)]] = Field(
         default=[VacancyTable(kind="vacancy"), VacancyTable(kind="vacancy")],
