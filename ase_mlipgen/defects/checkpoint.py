@@ -43,7 +43,7 @@ class Checkpoint:
     wall_time : s, so far
     optimizer : name of its class
     gave_up : whether that optimiser gave up and ASE's LBFGS follows
-    history : the optimiser's state, numbers and arrays; empty where only positions are known
+    history : the optimiser's state, numbers, arrays and lists of arrays of one shape; empty where only positions are known
     """
 
     positions: npt.NDArray[np.float64]
@@ -114,8 +114,9 @@ def save(path: str | Path, checkpoint: Checkpoint, origin: Origin) -> None:
     head |= {"model": origin.model, "constraints": origin.constraints}
     arrays = {name: getattr(checkpoint, name) for name in ARRAYS}
     arrays |= {f"origin_{name}": getattr(origin, name) for name in ("numbers", "pbc", "cell", "positions")}
-    arrays |= {f"history_{k}": v for k, v in checkpoint.history.items() if isinstance(v, np.ndarray)}
-    head["history"] = {k: v for k, v in checkpoint.history.items() if not isinstance(v, np.ndarray)}
+    many = {k: v for k, v in checkpoint.history.items() if isinstance(v, np.ndarray | list)}
+    arrays |= {f"history_{k}": np.asarray(v, dtype=float) for k, v in many.items()}
+    head["history"] = {k: v for k, v in checkpoint.history.items() if k not in many}
     content = {**arrays, "head": np.array(json.dumps(head))}
     with replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **content, checksum=np.array(_checksum(content)))

@@ -115,17 +115,17 @@ class Journal:
         if self.path is None or step == self.resumed or place.energy is None or place.forces is None:
             return
         self._pending = Checkpoint(
-            place.positions,
-            place.energy,
-            place.forces,
-            self.initial_energy,
-            self.initial_fmax,
-            step,
-            self.calls,
-            self.wall_time,
-            self.name,
-            self.gave_up,
-            optimizer.state() if isinstance(optimizer, TightLBFGS) else {},
+            positions=place.positions,
+            energy=place.energy,
+            forces=place.forces,
+            initial_energy=self.initial_energy,
+            initial_fmax=self.initial_fmax,
+            step=step,
+            calls=self.calls,
+            wall_time=self.wall_time,
+            optimizer=self.name,
+            gave_up=self.gave_up,
+            history=optimizer.state() if isinstance(optimizer, TightLBFGS) else {},
         )
         if time.perf_counter() - self._wrote >= self._cost * (1.0 / SHARE - 1.0):
             self._write()

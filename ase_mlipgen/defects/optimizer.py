@@ -99,14 +99,15 @@ class TightLBFGS(PreconLBFGS):
             self.precon = None
 
     def state(self) -> dict[str, Any]:
-        """Return the memory of the steps so far, numbers and arrays; empty with a preconditioner of the caller's own.
+        """Return the memory of the steps so far: numbers, arrays and lists of them, which no later step changes.
 
-        An optimiser that is given it by `restore` takes the same steps, bit by bit.
+        An optimiser that is given it by `restore` takes the same steps, bit by bit. It is empty with a preconditioner
+        of the caller's own, whose state is not known.
         """
         if not isinstance(self.precon, FactoredExp | None):
             return {}
         state = {name: getattr(self, name) for name in REMEMBERED}
-        state |= {name: np.array(getattr(self, name)) for name in HISTORY}
+        state |= {name: list(getattr(self, name)) for name in HISTORY}
         if self.precon is not None:
             state |= {f"precon_{name}": value for name, value in self.precon.state().items()}
         return state
