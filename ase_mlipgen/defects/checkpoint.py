@@ -43,7 +43,7 @@ class Checkpoint:
     wall_time : s, so far
     optimizer : name of its class
     gave_up : whether that optimiser gave up and ASE's LBFGS follows
-    history : the optimiser's state, numbers, arrays and lists of arrays of one shape; empty where only positions are known
+    history : the optimiser's state, numbers, arrays, lists of arrays; empty where only positions are known
     """
 
     positions: npt.NDArray[np.float64]

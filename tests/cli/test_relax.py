@@ -67,42 +67,40 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def in_a_process(folder, *words, until=None, send=None):
-    """Run the command; with `until` end it by a signal when that many force calls are done."""
+def in_a_process(folder, *words, until, send):
+    """Run the command and end it by a signal when that many force calls are done: standard error and exit code."""
     process = subprocess.Popen(
         [*MAIN, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    if until is not None:
-        while len((folder / "calls.txt").read_text()) < until and process.poll() is None:
-            time.sleep(0.01)
-        process.send_signal(send)
-    out, err = process.communicate(timeout=60)
-    return process.returncode, out, err
+    while len((folder / "calls.txt").read_text()) < until and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(send)
+    return process.communicate(timeout=60)[1], process.returncode
 
 
 def test_a_killed_command_continues_to_the_same_bits(folder):
     whole, calls = folder / "whole.extxyz", folder / "calls.txt"
-    code, out, err = in_a_process(folder, folder / "big.toml", "-o", whole, "--json", "-q")
-    assert code == 0, err
-    expected, n_calls = json.loads(out), len(calls.read_text())
-    assert (expected["calls"], expected["resumed"], err) == (n_calls, None, "")
+    done = invoke(folder / "big.toml", "-o", whole, "--json", "-q")
+    assert done.exit_code == 0, done.output
+    expected, n_calls = json.loads(done.stdout), len(calls.read_text())
+    assert (expected["calls"], expected["resumed"], done.stderr) == (n_calls, None, "")
 
     killed = (folder / "big.toml", "--set", "reference.arguments.delay=0.05", "--json")
     checkpoint = folder / "big-relaxed.checkpoint.npz"
     calls.write_text("")
-    code, _, _ = in_a_process(folder, *killed, until=4, send=signal.SIGKILL)
+    _, code = in_a_process(folder, *killed, until=4, send=signal.SIGKILL)
     assert code == -signal.SIGKILL
     assert checkpoint.is_file()
     assert not (folder / "big-relaxed.extxyz").exists()
-    code, _, err = in_a_process(folder, *killed, until=8, send=signal.SIGINT)
+    err, code = in_a_process(folder, *killed, until=8, send=signal.SIGINT)
     assert code == 130
     assert "continuing at step " in err
     assert f"the steps so far are kept in {checkpoint}" in err
-    code, out, err = in_a_process(folder, *killed)
-    assert code == 0, err
-    found = json.loads(out)
+    done = invoke(*killed)
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
     assert found["resumed"] > 0
-    assert f"continuing at step {found['resumed']}: energy" in err
+    assert f"continuing at step {found['resumed']}: energy" in done.stderr
     for key in ("energy", "initial_energy", "fmax", "steps", "calls", "converged"):
         assert found[key] == expected[key]
     # Two calls were under way when the process ended, and are all that was made twice.
