@@ -103,8 +103,8 @@ def test_a_killed_command_continues_to_the_same_bits(folder):
     assert f"continuing at step {found['resumed']}: energy" in done.stderr
     for key in ("energy", "initial_energy", "fmax", "steps", "calls", "converged"):
         assert found[key] == expected[key]
-    # Two calls were under way when the process ended, and are all that was made twice.
-    assert n_calls <= len(calls.read_text()) <= n_calls + 2
+    # What is made twice are the calls of the two steps that were under way.
+    assert n_calls <= len(calls.read_text()) <= n_calls + 5
     assert (folder / "big-relaxed.extxyz").read_text() == whole.read_text()
     assert found["checkpoint"] is None
     names = {path.name for path in folder.iterdir() if path.is_file()}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.constraints import FixAtoms
-from ase.optimize import BFGS, FIRE2
+from ase.optimize import BFGS, FIRE2, LBFGS
 
 from ase_mlipgen.defects import (
     CheckpointError,
@@ -57,14 +57,14 @@ def stopping(after):
 
 
 @pytest.mark.parametrize("make", [small, preconditioned])
-def test_stopped_at_any_force_call_it_comes_to_the_same_bits(make, tmp_path):
+def test_stopped_anywhere_it_comes_to_the_same_bits(make, tmp_path):
     start, model = make(), morse()
     whole = relax(start, model, fmax=1e-6)
     assert whole.converged
     assert whole.resumed is None
     assert whole.calls == model.calls
     assert whole.calls > whole.steps > 8
-    for after in range(whole.calls) if make is small else (50, 190):
+    for after in range(0, whole.calls, 2) if make is small else (50, 190):
         path = tmp_path / f"{after}.npz"
         with pytest.raises(Interrupted):
             relax(start, stopping(after), fmax=1e-6, checkpoint=path)
@@ -115,7 +115,7 @@ def test_steps_count_from_the_start(tmp_path):
     assert "not converged after 6 steps" in found.failure
 
 
-@pytest.mark.parametrize("optimizer", [BFGS, FIRE2])
+@pytest.mark.parametrize("optimizer", [LBFGS, FIRE2])
 def test_other_optimisers_begin_afresh_at_the_last_positions(optimizer, tmp_path):
     start, path = small(), tmp_path / "c.npz"
     with pytest.raises(Interrupted):
