@@ -80,7 +80,8 @@ class Origin:
     @classmethod
     def of(cls, atoms: Atoms, model: str) -> "Origin":
         """Describe the start."""
-        constraints = json.dumps([_plain(c.todict()) for c in atoms.constraints], sort_keys=True)
+        held = [_plain(c.todict() if hasattr(c, "todict") else c) for c in atoms.constraints]
+        constraints = json.dumps(held, sort_keys=True)
         return cls(
             model, constraints, atoms.numbers, np.array(atoms.pbc), atoms.cell.array, atoms.get_positions()
         )

@@ -98,7 +98,8 @@ def relax(
     checkpoint : a file that is written after the steps (after each of them, if the writing takes less than a tenth of
         the time) and at the end, also at that of an error or Ctrl-C. If there is one, the relaxation continues from it
         without asking the model again about the last place. By `TightLBFGS` it then takes the same steps, bit by
-        bit, as if it had not been interrupted, where the model's results depend on positions alone; other optimisers
+        bit, as if it had not been interrupted, where the model's results depend on positions alone and BLAS has as
+        many threads as before; other optimisers
         begin afresh at the last positions. The file is left there: who has kept the result removes it.
     model : identity of the calculator, which a checkpoint must agree with; by default its class and parameters
 
