@@ -11,8 +11,7 @@ import ase_mlipgen
 
 PACKAGE = Path(ase_mlipgen.__file__).parent
 LEVELS = [
-    {"jit", "lapack", "simd", "symmetry", "threads", "workspace"},
-    {"ace", "eam", "neighbors", "progress", "tightbinding"},
+    {"durable", "jit", "lapack", "simd", "symmetry", "threads", "workspace"},
     {"basis"},
     {"calculators"},
     {"defects", "labels", "fit"},
