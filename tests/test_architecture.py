@@ -12,6 +12,7 @@ import ase_mlipgen
 PACKAGE = Path(ase_mlipgen.__file__).parent
 LEVELS = [
     {"durable", "jit", "lapack", "simd", "symmetry", "threads", "workspace"},
+    {"ace", "eam", "neighbors", "progress", "tightbinding"},
     {"basis"},
     {"calculators"},
     {"defects", "labels", "fit"},
