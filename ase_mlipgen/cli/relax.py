@@ -53,7 +53,7 @@ def relax(
     ] = None,
     fmax: Annotated[
         float | None,
-        typer.Option(help="Tolerance of the largest force, eV/Å; 1e-4, or that of [simulation]."),
+        typer.Option(help="Tolerance of the largest force, eV/Å; 1e-4, or that of the configuration."),
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Most steps.")] = 1000,
     settings: Annotated[
@@ -119,7 +119,7 @@ def _task(
 def _relaxed(task: Task, meter: "Meter", steps: int, checkpoint: Path, progress: Progress) -> "Relaxation":
     from ase_mlipgen.defects import relax as relaxed
 
-    report = _reporter(meter, checkpoint, progress)
+    report = _reporter(meter, task.calculator, checkpoint, progress)
     try:
         return relaxed(
             task.atoms,
@@ -139,14 +139,20 @@ def _relaxed(task: Task, meter: "Meter", steps: int, checkpoint: Path, progress:
         raise
 
 
-def _reporter(meter: "Meter", checkpoint: Path, progress: Progress) -> Callable[[int, float, float], None]:
-    """Return a callback that says where the relaxation is, at most every few seconds."""
+def _reporter(
+    meter: "Meter", calculator: Any, checkpoint: Path, progress: Progress
+) -> Callable[[int, float, float], None]:
+    """Return a callback that says how the cell is solved and where the relaxation is, at most every few seconds."""
     from ase_mlipgen.cli.job import EVERY
 
-    continues, spoke = checkpoint.is_file(), time.monotonic()
+    continues, spoke, plan = checkpoint.is_file(), time.monotonic(), None
 
     def report(step: int, energy: float, fmax: float) -> None:
-        nonlocal continues, spoke
+        nonlocal continues, spoke, plan
+        current = getattr(calculator, "plan", None)
+        if current is not None and str(current) != plan:
+            plan = str(current)
+            progress.say(plan)
         if continues:
             progress.say(f"continuing at step {step}: energy {energy:.6f} eV, largest force {fmax:.1e} eV/Å")
         elif time.monotonic() - spoke >= EVERY:

@@ -21,6 +21,15 @@ PRECONDITIONED_ATOMS = 100
 RESOLVED = 1e4
 """An energy difference counts where it is above this many times the rounding unit of the energy."""
 
+SMALL_FORCE = 1e-4
+"""eV/Å: smaller forces do not tell a direction."""
+
+MU_STEP = 1e-2
+"""Nearest-neighbour distances: displacement that shows how stiff the crystal is."""
+
+SMOOTHINGS = 3
+"""Times that forces are smoothed: once shows the core alone, which may be twenty times stiffer than the crystal."""
+
 REMEMBERED = ("iteration", "_just_reset_hessian", "H0", "r0", "f0", "e0", "e1")
 HISTORY = ("s", "y", "rho")
 
@@ -59,6 +68,30 @@ class FactoredExp(Exp):
     ) -> None:
         self._built_at = atoms.get_positions()
         super()._make_sparse_precon(atoms, initial_assembly, force_stab)
+
+    def estimate_mu(self, atoms: Atoms, H: Any = None) -> None:
+        """Take the stiffness from a displacement that has the symmetry of the forces: one more force call.
+
+        ASE displaces along sines, which a symmetric cell is not symmetric in: a reference that is solved in the blocks
+        of a symmetry group would lose it. The forces, smoothed by the preconditioner itself, reach as far as sines do.
+        """
+        forces = atoms.get_forces()
+        if not np.abs(forces).max() > SMALL_FORCE:
+            super().estimate_mu(atoms, H)
+            return
+        self.mu = self.mu_c = 1.0
+        self._make_sparse_precon(atoms, initial_assembly=True)
+        v = forces.ravel()
+        for _ in range(SMOOTHINGS):
+            v = self.solve(v)
+        v *= MU_STEP * self.r_NN / np.linalg.norm(v.reshape(-1, 3), axis=1).max()
+        there = atoms.copy()
+        there.calc = atoms.calc
+        there.set_positions(atoms.positions + v.reshape(-1, 3))
+        v = (there.positions - atoms.positions).ravel()
+        change = float(np.dot(forces.ravel() - there.get_forces().ravel(), v))
+        self.mu = max(1.0, change / float(np.dot(v, self.P @ v)))
+        self._make_sparse_precon(atoms, force_stab=self.force_stab)
 
     def one_dim_to_ndim(self, csc_P: Any, N: int) -> Any:
         """Keep the matrix of one component beside ASE's expanded one."""

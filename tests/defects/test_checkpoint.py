@@ -293,8 +293,9 @@ import sys, time
 import numpy as np
 from tests.defects.models import morse
 from tests.defects.test_checkpoint import small
-from ase_mlipgen.defects import relax
+from ase_mlipgen.defects import journal, relax
 
+journal.SHARE = 1.0  # every step, however slow the disk
 model = morse()
 calculate = model.calculate
 def slowly(*args, **kwargs):
