@@ -268,7 +268,7 @@ def test_identity_tells_settings_apart():
 
 def test_own_parameters():
     p = find_parameters("Si")
-    shifted = replace(p, onsite_ok=p.onsite_ok + [[0.1, 0, 0, 0]])
+    shifted = replace(p, onsite_ok=np.add(p.onsite_ok, [0.1, 0, 0, 0]))
     alone = Atoms("Si")
     found, expected = solved(alone, shifted)["energy"], solved(alone, p)["energy"]
     assert found == pytest.approx(expected + 4 * 0.1 * RYDBERG, abs=1e-10)
