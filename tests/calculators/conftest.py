@@ -57,7 +57,7 @@ def silicon():
 
 
 def tight_binding():
-    """The same k-points, about Gamma, for the primitive cell and for its repetitions, Gamma alone from eight cells on."""
+    """The same k-points about Gamma for the primitive cell and its repetitions: 2 x 2 x 2 and Gamma of eight cells."""
     return NRLTB("Si", kT=0.1, kpts={"density": 0.8, "gamma": True}, threads=1)
 
 
