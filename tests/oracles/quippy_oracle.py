@@ -5,6 +5,8 @@ that at fixed occupations, which are ours where no level is partly filled. Sourc
 parameter files distributed with QUIP.
 """
 
+import os
+
 import numpy as np
 import pytest
 from ase.data import atomic_masses, atomic_numbers
@@ -17,7 +19,11 @@ LIKE = ("sss", "pps", "ppp", "dds", "ddp", "ddd")  # integrals between orbitals 
 
 
 def available():
-    """Skip the calling test if quippy is not installed."""
+    """Skip the calling test if quippy is not installed.
+
+    QUIP talks while it reads; unbuffered, a test's output is captured with the test.
+    """
+    os.environ.setdefault("GFORTRAN_UNBUFFERED_PRECONNECTED", "1")
     return pytest.importorskip("quippy", reason="quippy-ase is not installed: pip install '.[oracles]'")
 
 
