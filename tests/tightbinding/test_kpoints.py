@@ -7,7 +7,8 @@ from ase.build import bulk
 from ase.dft.kpoints import monkhorst_pack
 
 from ase_mlipgen.tightbinding.kpoints import KPoints, merged, operations_of, phases, reciprocal_rotations
-from tests.tightbinding.structures import hexagonal, operations_of as symmetry_of, parts
+from tests.tightbinding.structures import hexagonal, parts
+from tests.tightbinding.structures import operations_of as symmetry_of
 
 
 def even(points):
@@ -49,7 +50,7 @@ def test_time_reversal_leaves_half(size):
 
 def test_points_that_are_the_same_modulo_the_lattice():
     k = np.array([0.1, -0.2, 0.3])
-    found = merged(even([k, k + [1, 0, -3], -k, [0.5, 0, 0], [-0.5, 0, 0], -k + 1e-12]))
+    found = merged(even([k, np.add(k, [1, 0, -3]), -k, [0.5, 0, 0], [-0.5, 0, 0], -k + 1e-12]))
     np.testing.assert_allclose(found.weights_k, [4 / 6, 2 / 6])
     np.testing.assert_array_equal(found.scaled_kc, [k, [0.5, 0, 0]])
     almost = merged(even([k, k + 1e-6]))
