@@ -1,6 +1,9 @@
 """NRLTB in blocks of the symmetry group against the dense eigenproblem of the whole cell."""
 
 import logging
+import multiprocessing
+import sys
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from ase.optimize import BFGS
 
 from ase_mlipgen.calculators.nrltb import NRLTB
 from ase_mlipgen.tightbinding import solver as solvers
+from ase_mlipgen.tightbinding.eigensolvers import with_torch
 from ase_mlipgen.tightbinding.memory import InsufficientMemoryError
 from tests.symmetry.structures import silicon as with_vacancies
 from tests.tightbinding.structures import (
@@ -329,3 +333,46 @@ def test_atom_and_empty_directions():
         found, expected = (solved(atoms, "Si", solver) for solver in ("symmetric", "dense"))
         assert found.plan.order > 1
         assert_same_results(found.results, expected.results)
+
+
+@pytest.mark.parametrize("case", ["S4, complex", "D2d"])
+@pytest.mark.parametrize("solver", ["dense", "symmetric"])
+def test_torch_equals_lapack(case, solver):
+    pytest.importorskip("torch", reason="torch is not installed: pip install '.[torch]'")
+    atoms, order = build(case)
+    found = solved(atoms, "Si", solver, eigensolver="torch:cpu")
+    assert found.plan.order == (order if solver == "symmetric" else 1)
+    assert_same_results(found.results, solved(atoms, "Si", solver).results)
+
+
+def test_torch_that_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with_torch.cache_clear()
+    with pytest.raises(
+        ImportError, match=r"pip install 'ase-mlipgen\[torch\]', or take eigensolver='lapack'"
+    ):
+        NRLTB("Si", eigensolver="torch")
+
+
+def test_device_that_torch_has_not():
+    pytest.importorskip("torch", reason="torch is not installed: pip install '.[torch]'")
+    with pytest.raises(ValueError, match="torch has no device 'moon' here"):
+        NRLTB("Si", eigensolver="torch:moon")
+
+
+@pytest.mark.parametrize("executor", [ThreadPoolExecutor, ProcessPoolExecutor])
+def test_executors_give_the_same_bits(executor):
+    """Calculators of workers, some symmetric cells among others, against one calculator for all in turn."""
+    cells = [build(case)[0] for case in ("hexagonal cell", "Td of a rhombohedral cell", "C3 of a molecule")]
+    cells += [silicon(amplitude=0.1, seed=seed) for seed in range(3)]
+    one = NRLTB("Si", solver="symmetric", threads=1)
+    expected = [one.get_forces(atoms) for atoms in cells]
+    options = {"mp_context": multiprocessing.get_context("spawn")} if executor is ProcessPoolExecutor else {}
+    with executor(2, **options) as pool:
+        found = list(pool.map(one_by_one, cells))
+    for mine, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def one_by_one(atoms):
+    return NRLTB("Si", solver="symmetric", threads=1).get_forces(atoms)
