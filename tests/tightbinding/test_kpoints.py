@@ -7,7 +7,7 @@ from ase.build import bulk
 from ase.dft.kpoints import monkhorst_pack
 
 from ase_mlipgen.tightbinding.kpoints import KPoints, merged, operations_of, phases, reciprocal_rotations
-from tests.tightbinding.structures import hexagonal, parts
+from tests.tightbinding.structures import hexagonal
 from tests.tightbinding.structures import operations_of as symmetry_of
 
 
@@ -84,4 +84,3 @@ def test_waves_turn_with_their_points(name):
     rotations = reciprocal_rotations(operations.rotations_gcc, atoms.cell.array)
     for R, M in zip(operations.rotations_gcc, rotations, strict=True):
         np.testing.assert_allclose((k @ M) @ B, R @ (k @ B), atol=1e-12)
-    assert len(parts(atoms)) == 4
