@@ -51,8 +51,7 @@ def same_energy(mine, theirs):
     assert abs(difference) < 5e-9 * len(mine)
 
 
-@pytest.mark.parametrize("points", [None, GENERAL], ids=["Gamma", "k-points"])
-@pytest.mark.parametrize("kT", [0.01, 0.3])
+@pytest.mark.parametrize(("kT", "points"), [(0.01, None), (0.3, GENERAL)], ids=["Gamma", "k-points"])
 @pytest.mark.parametrize("name", parameter_sets())
 def test_energies_of_every_set(name, kT, points):
     """The distances reach from the nearest neighbours to beyond the cutoff: nearly the whole of every function."""
