@@ -381,9 +381,6 @@ def _of_levels(solution: Solution, n_cells: int, gamma: bool) -> dict[str, Any]:
         "occupations": np.array(filled)[None],
         "ibz_kpoints": points_kc,
         "kpoint_weights": weights_k,
-        "nspins": 1,
-        "nkpts": len(weights_k),
-        "nbands": len(levels[0]),
     }
 
 

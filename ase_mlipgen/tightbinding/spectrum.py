@@ -29,8 +29,14 @@ def system_at(pairs: Pairs, model: Model, scaled_kc: Floats) -> System:
 
 def full_matrices(system: System, block: Block) -> tuple[Any, Any]:
     """Return both triangles of H and S of a block, rydberg, orbital by orbital of atom by atom."""
-    H, S = (np.tril(M) + np.tril(M, -1).conj().T for M in system.build(block))
+    H, S = (_filled(M) for M in system.build(block))
     return H, S
+
+
+def _filled(M: Any) -> Any:
+    """Return a Hermitian matrix from its lower triangle, to the last bit."""
+    lower = np.tril(M, -1)
+    return lower + lower.conj().T + np.diag(np.diag(M).real)
 
 
 def levels(system: System, threads: int) -> Floats:
@@ -47,7 +53,7 @@ def projected_levels(system: System, threads: int) -> tuple[Floats, Floats]:
 
     def work(block: Block) -> tuple[Floats, Floats]:
         h, s = system.build(block)
-        overlap = np.tril(s) + np.tril(s, -1).conj().T
+        overlap = _filled(s)
         w = generalised_eigh(h, s)
         return w, np.real(h.conj() * (overlap @ h)).T
 

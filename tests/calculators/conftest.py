@@ -11,6 +11,7 @@ from ase.calculators.emt import EMT
 
 from ase_mlipgen import ACEBasis, DefectTrainer, Vacancy
 from ase_mlipgen.calculators.eam2d import EAM2D
+from ase_mlipgen.calculators.nrltb import NRLTB
 
 R0 = 2.7271057
 
@@ -51,12 +52,22 @@ def ace_copper():
     return trained(fcc(), EMT, 2, 3.5, 4, 9)
 
 
+def silicon():
+    return bulk("Si", a=5.5071087)
+
+
+def tight_binding():
+    """The same k-points about Gamma for the primitive cell and its repetitions: 2 x 2 x 2 and Gamma of eight cells."""
+    return NRLTB("Si", kT=0.1, kpts={"density": 0.8, "gamma": True}, threads=1)
+
+
 # name -> (calculator factory, factory of a small relaxed crystal)
 CALCULATORS = {
     "eam2d-sheet": (EAM2D, sheet),
     "eam2d-bcc": (EAM2D, bcc),
     "linear-ace-sheet": (lambda: deepcopy(ace_sheet()), sheet),
     "linear-ace-fcc": (lambda: deepcopy(ace_copper()), fcc),
+    "nrltb-silicon": (tight_binding, silicon),
 }
 
 
