@@ -3,25 +3,44 @@
 Numba's own threading layers cost milliseconds a call, spin on idle cores and do not survive a fork; Python threads over
 chunks of work do neither. The caller is one of the threads: it takes chunks itself while it waits, so that it never
 stands in a worker's way, and nothing waits for a thread that is busy elsewhere.
-Entry points: :func:`available_threads`, :func:`in_order`.
+Entry points: :func:`available_threads`, :func:`in_order`, :func:`blas_threads`.
 """
 
 import functools
+import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 from threading import Condition
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
 def available_threads() -> int:
-    """Return how many cores this process may use."""
+    """Return how many cores this process may use: one if it is a worker process, whose siblings use the others."""
+    if multiprocessing.parent_process() is not None:
+        return 1
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def blas_threads(threads: int) -> AbstractContextManager[Any]:
+    """Return a context in which NumPy's and SciPy's BLAS and LAPACK use so many threads."""
+    return _libraries().limit(limits=threads, user_api="blas")
+
+
+@functools.cache
+def _libraries() -> ThreadpoolController:
+    """Return the handles of the libraries; finding them takes as long as a small eigenproblem."""
+    import scipy.linalg  # noqa: F401  (loads the last of them)
+
+    return ThreadpoolController()
 
 
 def in_order(work: Callable[[Task], Result], tasks: Sequence[Task], threads: int) -> Iterator[Result]:

@@ -43,6 +43,8 @@ CUTOFFS = {
     "forceshift": slater_koster.FORCESHIFT,
 }
 
+DEGENERATE = 1e-9
+"""eV: levels closer than this are one."""
 MANY_TRANSLATIONS = 32
 """Supercells of this many primitive cells are solved at k-points; fewer translations are left to the group."""
 
@@ -373,9 +375,10 @@ def _of_levels(solution: Solution, n_cells: int, gamma: bool) -> dict[str, Any]:
         levels, filled = [all_levels[order]], [all_filled[order]]
     points_kc, weights_k = (np.zeros((1, 3)), np.ones(1)) if gamma else solution.points
     occupations = solution.occupations
+    gap = (occupations.lowest_unoccupied - occupations.highest_occupied) * RYDBERG
     return {
         "fermi_level": occupations.fermi_level * RYDBERG,
-        "band_gap": max(0.0, (occupations.lowest_unoccupied - occupations.highest_occupied) * RYDBERG),
+        "band_gap": gap if gap > DEGENERATE else 0.0,
         "entropy_term": solution.entropy_term * n_cells * RYDBERG,
         "eigenvalues": np.array(levels)[None],
         "occupations": np.array(filled)[None],

@@ -13,11 +13,11 @@ from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ase_mlipgen.fit.factor import BUFFER, TriangularFactor, leaf_rows
 from ase_mlipgen.fit.rows import DEFAULT_KINDS, Basis, Observed, count_rows, kinds_of, part_rows, row_blocks
 from ase_mlipgen.fit.weights import Weights, WeightsLike, parse, weights_of
+from ase_mlipgen.threads import blas_threads
 
 SOLVING = 8  # triangles that the pivoted QR and what prepares it hold
 KERNELS = 4_000_000  # bytes a thread that the kernels and neighbour lists take
@@ -78,7 +78,7 @@ def assemble(
     ]
     tree = _Tree()
     done = 0
-    with threadpool_limits(1, user_api="blas"):
+    with blas_threads(1):
         for task, factor in zip(tasks, _factors(tasks, executor), strict=True):
             tree.add(factor)
             done += len(task.cells)
@@ -119,7 +119,7 @@ def _leaves(cells: Sequence[Observed], kinds: tuple[str, ...], smallest: int) ->
 
 def _factor(task: Task) -> TriangularFactor:
     factor = TriangularFactor(len(task.basis))
-    with threadpool_limits(1, user_api="blas"):
+    with blas_threads(1):
         for cell, weights in zip(task.cells, task.weights, strict=True):
             for block in row_blocks(task.basis, cell, weights, task.E0, task.kinds):
                 factor.add(block.A, block.b)

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ase_mlipgen.fit.constraints import LARGEST_SHARE, Constraints, NullSpace, inconsistent, null_space
 from ase_mlipgen.fit.factor import TriangularFactor
 from ase_mlipgen.fit.pivoted import Array, PivotedQR, factorise, norms_or_largest, truncate
+from ase_mlipgen.threads import blas_threads
 
 TIE = 1e-12  # relative step of norms: ties between unit columns go to the first one, not to round-off
 ZERO_COLUMN = 1e-13  # relative to the largest column: below, a function is round-off on these data
@@ -127,7 +127,7 @@ def sweep(
 ) -> list[LinearFit]:
     """Solutions at several tolerances, from one pivoted QR; see `solve`."""
     _check(factor, rtols, scaling, constraints)
-    with threadpool_limits(1, user_api="blas"):
+    with blas_threads(1):
         system = _system(factor, scaling, constraints)
         fits = [_fit(factor, system, float(rtol), scaling, constraints) for rtol in rtols]
     for note in dict.fromkeys(fit.note for fit in fits if fit.note):

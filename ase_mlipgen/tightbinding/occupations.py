@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
-from scipy.special import logsumexp
 
 Floats = npt.NDArray[np.float64]
 WHOLE = 1e-9
@@ -95,7 +94,9 @@ def _fermi_level(
         """Logarithm of the sum of weights / (1 + exp(x))."""
         if not mask.any():
             return -np.inf
-        return float(logsumexp(-np.logaddexp(0.0, x_n[mask]), b=weights_n[mask]))
+        logs = -np.logaddexp(0.0, x_n[mask])
+        largest = logs.max()
+        return float(largest + np.log(np.dot(weights_n[mask], np.exp(logs - largest))))
 
     def excess(mu: float) -> float:
         x_n = (levels_n - mu) / kT

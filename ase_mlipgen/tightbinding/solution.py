@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ase_mlipgen.symmetry.operations import Operations
 from ase_mlipgen.symmetry.structures import symmetrised_tensor, symmetrised_vectors
-from ase_mlipgen.threads import in_order
+from ase_mlipgen.threads import blas_threads, in_order
 from ase_mlipgen.tightbinding.adapted import Adapted, Orbits
 from ase_mlipgen.tightbinding.assembly import assemble, spread
 from ase_mlipgen.tightbinding.bonds import Blocks, Bonds, Model, differentiate, onsite_strengths
@@ -27,6 +26,8 @@ Floats = npt.NDArray[np.float64]
 SPIN = 2.0
 NEGLIGIBLE = 1e-18
 """Occupations below this, and entropies, are left out of the density matrices."""
+ALONE = 1500
+"""Order below which one thread of the BLAS solves a single block: more gain little, and on busy cores lose much."""
 TILE_ROWS = 96
 """Rows of a density matrix that are computed at once, about: enough for the BLAS, little beyond the bonds."""
 
@@ -147,6 +148,8 @@ class Workers:
         """Say how many blocks are solved at once, and with how many threads of the BLAS each."""
         if not self.side_by_side:
             return 1, self.threads
+        if max(block.adapted.size for block in system.blocks) < ALONE and len(system.blocks) == 1:
+            return 1, 1
         costs = [seconds(block.adapted.size, block.is_real) for block in system.blocks]
         at_once, _ = schedule(costs, self.threads)
         while at_once > 1 and system.memory(at_once) > self.memory:
@@ -156,12 +159,12 @@ class Workers:
 
 def solve(system: System, model: Model, kT: float, workers: Workers) -> Solution:
     """Return the solution of a system at a smearing of kT rydberg."""
-    at_once, blas_threads = workers.split(system)
+    at_once, threads = workers.split(system)
 
     def diagonalise(block: Block) -> tuple[Floats, Any]:
         return workers.eigensolver(*system.build(block))
 
-    with threadpool_limits(blas_threads, user_api="blas"):
+    with blas_threads(threads):
         solved = list(in_order(diagonalise, system.blocks, at_once))
     levels_b, vectors_b = [w for w, _ in solved], [C for _, C in solved]
     del solved
@@ -185,7 +188,7 @@ def _densities(
     n = system.orbits.n_orbitals
     densities = np.zeros((3, len(system.bonds.j_p), n, n))
     ends = np.cumsum([len(w) for w in levels_b])
-    with threadpool_limits(1, user_api="blas"):
+    with blas_threads(1):
         for b, block in enumerate(system.blocks):
             own = slice(ends[b] - len(levels_b[b]), ends[b])
             f_n, s_n = occupations.fractions_n[own], occupations.entropies_n[own]

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ase_mlipgen.lapack import generalised_eigh
-from ase_mlipgen.threads import in_order
+from ase_mlipgen.threads import blas_threads, in_order
 from ase_mlipgen.tightbinding.bonds import Model
 from ase_mlipgen.tightbinding.kpoints import KPoints
 from ase_mlipgen.tightbinding.setup import Group, Pairs, no_symmetry, set_up
@@ -62,5 +61,5 @@ def projected_levels(system: System, threads: int) -> tuple[Floats, Floats]:
 
 
 def _for_each(work: Any, blocks: Sequence[Block], threads: int) -> list[Any]:
-    with threadpool_limits(1 if len(blocks) > 1 else threads, user_api="blas"):
+    with blas_threads(1 if len(blocks) > 1 else threads):
         return list(in_order(work, blocks, threads))
