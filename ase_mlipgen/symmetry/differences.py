@@ -24,6 +24,9 @@ Forces = Callable[[Floats], Floats]
 SAME = 1e-6
 """Two directions this close are one."""
 
+FEW = 9
+"""Axes and planes of a site's rotations up to which directions off all of them are tried."""
+
 UNSYMMETRIC = 0.01
 """Part of the columns that may contradict the symmetry before it is said."""
 
@@ -175,7 +178,10 @@ def _of_one_atom(
 
 
 def _check_symmetry(atom: int, total: float, explained: float) -> None:
-    """Warn where images of the columns contradict one another: a fit to all of them leaves a residual."""
+    """Warn where images of the columns contradict one another: a fit to all of them leaves a residual.
+
+    A calculator of less symmetry may escape this, if what it lacks shows in directions only that were not displaced.
+    """
     part = np.sqrt(max(0.0, 1.0 - explained / total)) if total > 0 else 0.0
     if part > UNSYMMETRIC:
         warnings.warn(
@@ -222,7 +228,7 @@ def directions(rotations_gcc: Floats) -> Floats:
 
 
 def _candidates(rotations_gcc: Floats) -> Floats:
-    """Return the Cartesian axes, then the axes and planes of the rotations, then sums of two of all these."""
+    """Return the Cartesian axes, the axes and planes of the rotations, then sums of two (or three, if few) of these."""
     d = rotations_gcc.shape[1]
     found = list(np.eye(d))
     for R in rotations_gcc:
@@ -234,7 +240,19 @@ def _candidates(rotations_gcc: Floats) -> Floats:
     sums = [
         (a + s * b) / np.linalg.norm(a + s * b) for a, b in itertools.combinations(found, 2) for s in (1, -1)
     ]
+    if len(found) <= FEW:
+        sums += [sum(signed) / np.linalg.norm(sum(signed)) for signed in _independent_triples(found)]
     return np.array(_distinct([*found, *sums]))
+
+
+def _independent_triples(vectors: Sequence[Floats]) -> list[list[Floats]]:
+    """Return three vectors each, with all signs but the first's, that do not lie in a plane."""
+    return [
+        [a, s * b, t * c]
+        for a, b, c in itertools.combinations(vectors, 3)
+        if np.linalg.matrix_rank([a, b, c], tol=0.1) == 3
+        for s, t in itertools.product((1, -1), repeat=2)
+    ]
 
 
 def _distinct(vectors: Sequence[Floats]) -> list[Floats]:
