@@ -241,7 +241,8 @@ def _candidates(rotations_gcc: Floats) -> Floats:
         (a + s * b) / np.linalg.norm(a + s * b) for a, b in itertools.combinations(found, 2) for s in (1, -1)
     ]
     if len(found) <= FEW:
-        sums += [sum(signed) / np.linalg.norm(sum(signed)) for signed in _independent_triples(found)]
+        totals = [np.sum(signed, axis=0) for signed in _independent_triples(found)]
+        sums += [total / np.linalg.norm(total) for total in totals]
     return np.array(_distinct([*found, *sums]))
 
 
