@@ -10,11 +10,11 @@ from ase_mlipgen.calculators.nrltb import NRLTB
 from ase_mlipgen.theory import compare
 
 A = 5.4264  # Å, the lattice constant of these parameters
-reference = partial(NRLTB, "Si", kT=0.025)  # eV, Gamma only: labels, prediction and test are all at this smearing
+reference = partial(NRLTB, "Si", kT=0.1, kpts={"density": 3.0})  # eV; 2 x 2 x 2 k-points in both cells below
 
 crystal = bulk("Si", cubic=True, a=A)
-basis = ACEBasis(["Si"], order=3, degree=12, cutoff=5.4)
-result = DefectTrainer(crystal, Vacancy(), reference, basis, size=2, n_train=30, n_test=10, n_perfect=5).run()
+basis = ACEBasis(["Si"], order=3, degree=14, cutoff=5.4)
+result = DefectTrainer(crystal, Vacancy(), reference, basis, size=2, n_train=25, n_test=5, n_perfect=3).run()
 print(result)
 
 large = simulation_cell(crystal, [Vacancy()], size=3, separation=3)
@@ -22,7 +22,9 @@ perfect = simulation_cell(crystal, [], size=3, separation=3)
 found = compare(reference(), result.calculator, large, perfect)
 print(found)
 print(f"formation energy: tight binding {found.formation_energy_reference:.3f} eV")
-print(f"error of the model: {1e3 * found.formation_energy_error:+.2f} meV")
+print(
+    f"error of the model: {found.formation_energy_error:+.3f} eV"
+)  # the electrons' own effect of the cell's size
 
 primitive = bulk("Si", a=A)
 electrons = NRLTB("Si", kT=0.025, kpts={"size": (8, 8, 8), "gamma": True})
@@ -31,7 +33,7 @@ states = electrons.get_dos(primitive, kpts=(16, 16, 16))
 print(f"gap: {electrons.get_band_gap(primitive):.2f} eV")
 
 figure, (left, right) = plt.subplots(1, 2, sharey=True, width_ratios=[3, 1], layout="constrained")
-bands.plot(ax=left, emin=-13, emax=8)
+bands.plot(ax=left, emin=-8, emax=14)
 spectrum = states.sample_grid(npts=1000, width=0.1)
 right.plot(spectrum.get_weights(), spectrum.get_energies())
 right.set_xlabel("states an eV")
