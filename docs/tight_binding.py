@@ -29,6 +29,7 @@ SHELLS = {"s": BLUE, "p": ORANGE, "d": GREEN}
 
 
 def table(header, rows):
+    """Return a Markdown table."""
     marks = ["---", *["--:"] * (len(header) - 1)]
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in [header, marks, *rows])
 
@@ -133,6 +134,7 @@ def update(name, text):
 
 
 def main():
+    """Compute everything and write it into the page."""
     begun = time.perf_counter()
     found = crystal()
     a = found["a0, Å"]

@@ -1,4 +1,4 @@
-"""Electrons as the reference: silicon by NRL tight binding, a potential for its vacancy, bands and density of states."""
+"""Electrons as the reference: silicon by NRL tight binding, a potential for its vacancy, bands, density of states."""
 
 from functools import partial
 
