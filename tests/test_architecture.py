@@ -11,7 +11,7 @@ import ase_mlipgen
 
 PACKAGE = Path(ase_mlipgen.__file__).parent
 LEVELS = [
-    {"jit", "lapack", "simd", "symmetry", "threads", "workspace"},
+    {"durable", "jit", "lapack", "simd", "symmetry", "threads", "workspace"},
     {"ace", "eam", "neighbors", "progress", "tightbinding"},
     {"basis"},
     {"calculators"},

@@ -173,7 +173,7 @@ def test_relative_paths_are_relative_to_the_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ("reference.factory=LAMMPS", 'expected EAM2D, EMT or "package.module:name"'),
+        ("reference.factory=LAMMPS", 'expected EAM2D, NRLTB, EMT or "package.module:name"'),
         ("reference.factory=no_such_package:x", "No module named 'no_such_package'"),
         ("reference.factory=ase.calculators.emt:EMTT", "has no EMTT"),
         ("basis.elements=[\"Xy\"]", r"in \[basis\]: unknown element 'Xy'"),

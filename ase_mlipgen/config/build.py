@@ -6,7 +6,7 @@ One function each; what a room refuses is reported with the table that it came f
 import functools
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +30,11 @@ if TYPE_CHECKING:
     from ase_mlipgen.progress import Progress
     from ase_mlipgen.trainer import DefectTrainer
 
-SHORT_NAMES = {"EAM2D": "ase_mlipgen.calculators.eam2d:EAM2D", "EMT": "ase.calculators.emt:EMT"}
+SHORT_NAMES = {
+    "EAM2D": "ase_mlipgen.calculators.eam2d:EAM2D",
+    "NRLTB": "ase_mlipgen.calculators.nrltb:NRLTB",
+    "EMT": "ase.calculators.emt:EMT",
+}
 
 
 @contextmanager
@@ -90,8 +94,32 @@ def reference(config: Config) -> Callable[[], Any]:
     """Return the reference's factory: a class or function, with the arguments bound if there are any."""
     table = config.reference
     with _table("reference"):
-        found = named(SHORT_NAMES.get(table.factory, table.factory), "factory", table.folder)
-        return functools.partial(found, **table.arguments) if table.arguments else found
+        return factory(table.factory, table.arguments, "factory", table.folder)
+
+
+def factory(
+    name: str, arguments: Mapping[str, Any], key: str, folder: str | None = None
+) -> Callable[..., Any]:
+    """Return the class or function of a name, with the arguments bound if there are any.
+
+    Parameters
+    ----------
+    name : one of `SHORT_NAMES`, with an element or without, as in "NRLTB:Si"; or "package.module:name"
+    arguments : keyword arguments; the element is the argument ``element``
+    key, folder : as in `named`
+
+    Raises
+    ------
+    ConfigError
+        There is no such thing.
+    """
+    short, colon, element = name.partition(":")
+    if short not in SHORT_NAMES:
+        found = named(name, key, folder)
+    else:
+        found = named(SHORT_NAMES[short], key)
+        arguments = {"element": element, **arguments} if colon else arguments
+    return functools.partial(found, **arguments) if arguments else found
 
 
 def named(name: str, key: str, folder: str | None = None) -> Callable[..., Any]:

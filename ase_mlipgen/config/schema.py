@@ -97,7 +97,8 @@ class Reference(Table):
     """The model that is to be learned."""
 
     factory: str = Field(
-        default="EAM2D", description='"EAM2D", "EMT" or "package.module:name" of a class or factory'
+        default="EAM2D",
+        description='"EAM2D", "NRLTB:Si", "EMT" or "package.module:name" of a class or factory',
     )
     arguments: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the factory")
     folder: str | None = Field(
@@ -193,8 +194,9 @@ class Simulation(Table):
     size: Annotated[int, Field(ge=1)] = Field(
         default=60, description="unit cells along each direction (r0 in 2D)"
     )
-    separation: Length = Field(
-        default=8.0, description="least distance of two defects, in unit cells (r0 in 2D)"
+    separation: Length | Annotated[list[Number], Field(min_length=2, max_length=3)] = Field(
+        default=8.0,
+        description="least distance of defects, in unit cells (r0 in 2D); or a vector in lattice constants, [5, 5, 5]",
     )
     defects: list[Annotated[Defect, BeforeValidator(_spelled_out)]] = Field(
         default=[VacancyTable(kind="vacancy"), VacancyTable(kind="vacancy")],

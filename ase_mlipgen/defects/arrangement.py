@@ -1,7 +1,8 @@
 """Where several defects stand in a large cell: a grid of lattice translations about the centre, far enough apart.
 
 The grid's spacing starts at the separation asked for and grows by one lattice step until all distances, periodic
-images included, are at least that; so the defects stand as close as the separation allows. Enter at `arrange`.
+images included, are at least that; so the defects stand as close as the separation allows. Or they stand on a line,
+one lattice translation apart. Enter at `arrange`, `on_a_line`.
 """
 
 from collections.abc import Sequence
@@ -66,6 +67,51 @@ def arrange(
         f"the grid reaches {reached / unit:.2f} unit cells ({reached:.2f} Å), images included: "
         "choose a larger size, or a smaller separation"
     )
+
+
+def on_a_line(
+    n_defects: int, lattice: Atoms, repeats: tuple[int, int, int], step: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Choose a translation for every defect, each one step further than the one before, about the cell's middle.
+
+    Parameters
+    ----------
+    n_defects : number of defects
+    lattice : its cell vectors are the unit of the repeats
+    repeats : the large cell in those units
+    step : (3,) array, Å, a translation of the crystal
+
+    Returns
+    -------
+    (n_defects, 3) array, Å
+
+    Raises
+    ------
+    ValueError
+        A defect comes closer to another one, or to an image, than the length of the step.
+    """
+    periodic = np.asarray(lattice.pbc, dtype=bool)
+    vectors = np.asarray(lattice.cell.complete())
+    shifts = np.arange(n_defects)[:, None] * step
+    length = float(np.linalg.norm(step))
+    closest = closest_approach(shifts, lattice, repeats)
+    if closest < length * (1.0 - ROUND_OFF):
+        raise ValueError(
+            f"{n_defects} defects a step of {length:.2f} Å apart do not fit a cell of {repeats} unit cells: two, "
+            f"or one and an image, are {closest:.2f} Å apart; choose {_roomy(shifts, lattice, length)}"
+        )
+    span = np.linalg.solve(vectors.T, shifts[-1])
+    first = np.where(periodic, np.floor((np.array(repeats) - span) / 2.0 + 1e-9), 0.0)
+    return np.asarray(shifts + first @ vectors)
+
+
+def _roomy(shifts: npt.NDArray[np.float64], lattice: Atoms, length: float) -> str:
+    """Name the smallest size that would do."""
+    for size in range(1, 201):
+        n = [size if p else 1 for p in lattice.pbc]
+        if closest_approach(shifts, lattice, (n[0], n[1], n[2])) >= length * (1.0 - ROUND_OFF):
+            return f"a size of at least {size}, or a shorter separation"
+    return "a shorter separation"
 
 
 def closest_approach(

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
-from ase_mlipgen.defects.arrangement import arrange
-from ase_mlipgen.defects.lattices import triangular_primitive
-from ase_mlipgen.defects.point_defects import PointDefect
+from ase_mlipgen.defects.arrangement import arrange, on_a_line
+from ase_mlipgen.defects.geometry import minimum_image
+from ase_mlipgen.defects.lattices import conventional_vectors, triangular_primitive
+from ase_mlipgen.defects.point_defects import SAME_SITE, PointDefect
 from ase_mlipgen.defects.readymade import as_defect
 
 Size = int | Sequence[int]
@@ -63,7 +64,7 @@ def simulation_cell(
     crystal: Atoms,
     defects: PointDefect | Atoms | Sequence[PointDefect | Atoms],
     size: Size,
-    separation: float,
+    separation: float | Sequence[float],
     translations: Sequence[Sequence[int]] | None = None,
 ) -> Atoms:
     """Build a large periodic cell with several defects, arranged about its centre.
@@ -77,13 +78,16 @@ def simulation_cell(
     defects : one or several; ready-made cells are read as in `training_cell`
     size : unit cells along each direction, or the repeats one by one; on the triangular lattice repeats of a1 and a2
     separation : least distance of two defects, their periodic images included, in unit cells (the shortest vector of
-        the crystal's cell; r0 on the triangular lattice)
+        the crystal's cell; r0 on the triangular lattice). Or three numbers: the translation from each defect to the
+        next, along the edges of the conventional cell, in lattice constants (on the triangular lattice two, along
+        a1 and a2)
     translations : where to put the defects instead: lattice translations, whole numbers of the repeated vectors
 
     Raises
     ------
     ValueError
-        The defects do not fit: the message has the largest separation that is possible.
+        The defects do not fit: the message has the largest separation, or the smallest size, that is possible. Or a
+        vector is no translation of the crystal.
     """
     lattice = triangular_primitive(crystal) or crystal
     host = lattice.repeat(_repeats(lattice, size))
@@ -93,12 +97,43 @@ def simulation_cell(
     if not point_defects:
         return _described(host, [], np.empty((0, 3)))
     offsets = np.array([defect.centre(crystal) for defect in point_defects])
-    steps = arrange(offsets, lattice, _repeats(lattice, size), separation, translations)
-    shifts = steps @ np.asarray(lattice.cell.complete())
+    if isinstance(separation, int | float | np.number):
+        steps = arrange(offsets, lattice, _repeats(lattice, size), float(separation), translations)
+        shifts = steps @ np.asarray(lattice.cell.complete())
+    elif translations is not None:
+        raise ValueError(f"separation = {list(separation)} says where defects are; leave out translations")
+    else:
+        step = _translation(crystal, separation)
+        shifts = on_a_line(len(offsets), lattice, _repeats(lattice, size), step)
     cell = host
     for defect, shift in zip(point_defects, shifts, strict=True):
         cell = defect.insert(cell, crystal, shift)
     return _described(cell, [defect.name for defect in point_defects], offsets + shifts)
+
+
+def _translation(crystal: Atoms, separation: Sequence[float]) -> npt.NDArray[np.float64]:
+    """Turn lattice constants along the conventional edges into Å; refuse what does not map the crystal to itself."""
+    given = np.array([float(x) for x in separation])
+    n_periodic = int(np.sum(crystal.pbc))
+    if len(given) not in (3, n_periodic) or not np.all(np.isfinite(given)) or not np.any(given[:n_periodic]):
+        raise ValueError(
+            f"separation = {list(separation)}: expected a distance, or {n_periodic} numbers that are not all zero"
+        )
+    if np.any(given[n_periodic:]):
+        raise ValueError(
+            f"separation = {list(separation)}: a planar crystal has no third direction; make it 0"
+        )
+    edges = conventional_vectors(crystal)
+    step = given @ edges[: len(given)]
+    for position, number in zip(crystal.positions, crystal.numbers, strict=True):
+        there = crystal.positions[crystal.numbers == number]
+        away = np.linalg.norm(minimum_image(there - position - step, crystal), axis=1).min()
+        if away > SAME_SITE:
+            raise ValueError(
+                f"separation = {list(separation)}: a step of {np.round(step, 4).tolist()} Å is no translation of the "
+                f"crystal, it leads {away:.2f} Å past a site; whole numbers of lattice constants always are"
+            )
+    return np.asarray(step)
 
 
 def _rectangle(primitive: Atoms, size: Size) -> Atoms:

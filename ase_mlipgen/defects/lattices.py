@@ -4,11 +4,18 @@ Three-dimensional hosts are ASE's own (`ase.build.bulk`). `triangular_primitive`
 cell, rotation or repeat a user has it, because its training and simulation cells have shapes of their own (`cells`).
 """
 
+from itertools import permutations
+
 import numpy as np
+import numpy.typing as npt
+import spglib
 from ase import Atoms
 
 from ase_mlipgen.defects.geometry import is_planar, spacing
 from ase_mlipgen.neighbors import pairs
+
+SAME_POSITION = 1e-3
+"""Å: tolerance of symmetry."""
 
 DUMMY_HEIGHT = 20.0
 """Å: the third cell vector of a planar crystal, which is not periodic."""
@@ -74,3 +81,34 @@ def triangular_primitive(crystal: Atoms) -> Atoms | None:
         cell=[a1, a2, crystal.cell.complete()[2]],
         pbc=crystal.pbc,
     )
+
+
+def conventional_vectors(crystal: Atoms) -> npt.NDArray[np.float64]:
+    """Edges of the conventional cell: what "lattice constants" count, whatever cell the crystal is given in.
+
+    Returns
+    -------
+    (3, 3) array, Å, one vector a row, in the crystal's own orientation and as far as possible along x, y and z; of a
+    planar crystal its own cell vectors (a1, a2 of the triangular lattice).
+
+    Raises
+    ------
+    ValueError
+        spglib finds no symmetry.
+    """
+    if not all(crystal.pbc):
+        return np.asarray((triangular_primitive(crystal) or crystal).cell.complete())
+    vectors = np.asarray(crystal.cell.array)
+    cell = (vectors, crystal.get_scaled_positions(), crystal.numbers)
+    dataset = spglib.get_symmetry_dataset(cell, symprec=SAME_POSITION)
+    if dataset is None:
+        raise ValueError(
+            f"spglib finds no symmetry in {crystal.get_chemical_formula()}; two atoms may coincide"
+        )
+    # The columns of spglib's matrix take the conventional vectors to the given ones.
+    found = np.linalg.inv(dataset.transformation_matrix).T @ vectors
+    cosines = found / np.linalg.norm(found, axis=1)[:, None]
+    order = max(permutations(range(3)), key=lambda p: round(float(np.abs(cosines[list(p)]).trace()), 6))
+    found = found[list(order)]
+    signs = np.where(np.diag(found) < -1e-9 * np.linalg.norm(found, axis=1), -1.0, 1.0)
+    return np.asarray(found * signs[:, None])

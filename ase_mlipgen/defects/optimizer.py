@@ -21,6 +21,18 @@ PRECONDITIONED_ATOMS = 100
 RESOLVED = 1e4
 """An energy difference counts where it is above this many times the rounding unit of the energy."""
 
+SMALL_FORCE = 1e-4
+"""eV/Å: smaller forces do not tell a direction."""
+
+MU_STEP = 1e-2
+"""Nearest-neighbour distances: displacement that shows how stiff the crystal is."""
+
+SMOOTHINGS = 3
+"""Times that forces are smoothed: once shows the core alone, which may be twenty times stiffer than the crystal."""
+
+REMEMBERED = ("iteration", "_just_reset_hessian", "H0", "r0", "f0", "e0", "e1")
+HISTORY = ("s", "y", "rho")
+
 
 class FactoredExp(Exp):
     """ASE's exponential preconditioner, factorised once where ASE solves from scratch in every step.
@@ -30,6 +42,56 @@ class FactoredExp(Exp):
 
     _matrix: Any = None
     _factor: Any = None
+    _built_at: npt.NDArray[np.float64] | None = None
+
+    def state(self) -> dict[str, Any]:
+        """Return the numbers and arrays from which `restore` builds the same matrix."""
+        return {
+            "mu": self.mu,
+            "r_NN": self.r_NN,
+            "r_cut": self.r_cut,
+            "built_at": self._built_at,
+            "old_positions": self.old_positions,
+        }
+
+    def restore(self, state: dict[str, Any], atoms: Atoms) -> None:
+        """Become what `state` describes, for atoms that may have moved since."""
+        self.mu, self.r_NN, self.r_cut = state["mu"], state["r_NN"], state["r_cut"]
+        if state["built_at"] is not None:
+            there = atoms.copy()
+            there.positions[:] = state["built_at"]
+            self._make_sparse_precon(there, force_stab=self.force_stab)
+        self.old_positions = state["old_positions"]
+
+    def _make_sparse_precon(
+        self, atoms: Atoms, initial_assembly: bool = False, force_stab: bool = False
+    ) -> None:
+        self._built_at = atoms.get_positions()
+        super()._make_sparse_precon(atoms, initial_assembly, force_stab)
+
+    def estimate_mu(self, atoms: Atoms, H: Any = None) -> None:
+        """Take the stiffness from a displacement that has the symmetry of the forces: one more force call.
+
+        ASE displaces along sines, which a symmetric cell is not symmetric in: a reference that is solved in the blocks
+        of a symmetry group would lose it. The forces, smoothed by the preconditioner itself, reach as far as sines do.
+        """
+        forces = atoms.get_forces()
+        if not np.abs(forces).max() > SMALL_FORCE:
+            super().estimate_mu(atoms, H)
+            return
+        self.mu = self.mu_c = 1.0
+        self._make_sparse_precon(atoms, initial_assembly=True)
+        v = forces.ravel()
+        for _ in range(SMOOTHINGS):
+            v = self.solve(v)
+        v *= MU_STEP * self.r_NN / np.linalg.norm(v.reshape(-1, 3), axis=1).max()
+        there = atoms.copy()
+        there.calc = atoms.calc
+        there.set_positions(atoms.positions + v.reshape(-1, 3))
+        v = (there.positions - atoms.positions).ravel()
+        change = float(np.dot(forces.ravel() - there.get_forces().ravel(), v))
+        self.mu = max(1.0, change / float(np.dot(v, self.P @ v)))
+        self._make_sparse_precon(atoms, force_stab=self.force_stab)
 
     def one_dim_to_ndim(self, csc_P: Any, N: int) -> Any:
         """Keep the matrix of one component beside ASE's expanded one."""
@@ -68,6 +130,33 @@ class TightLBFGS(PreconLBFGS):
         if isinstance(self.precon, IdentityPrecon):
             # ASE's stand-in for "none" means a stiffness of 1 eV/Å^2 for good; None is the one that scales with H0.
             self.precon = None
+
+    def state(self) -> dict[str, Any]:
+        """Return the memory of the steps so far: numbers, arrays and lists of them, which no later step changes.
+
+        An optimiser that is given it by `restore` takes the same steps, bit by bit. It is empty with a preconditioner
+        of the caller's own, whose state is not known.
+        """
+        if not isinstance(self.precon, FactoredExp | None):
+            return {}
+        state = {name: getattr(self, name) for name in REMEMBERED}
+        state |= {name: list(getattr(self, name)) for name in HISTORY}
+        if self.precon is not None:
+            state |= {f"precon_{name}": value for name, value in self.precon.state().items()}
+        return state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a `state`; nothing is done with an empty one."""
+        if not state:
+            return
+        for name in REMEMBERED:
+            setattr(self, name, state[name])
+        for name in HISTORY:
+            # Arrays of their own: rows of a matrix lie elsewhere in memory, and BLAS might sum them otherwise.
+            setattr(self, name, [row.copy() for row in state[name]])
+        if isinstance(self.precon, FactoredExp):
+            mine = {k.removeprefix("precon_"): v for k, v in state.items() if k.startswith("precon_")}
+            self.precon.restore(mine, self._actual_atoms)
 
     def update(
         self,

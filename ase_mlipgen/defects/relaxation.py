@@ -3,25 +3,28 @@
 A surrogate outside its data may have no minimum at all; a relaxation that follows it is stopped by `Guards` and says
 why (`Relaxation.failure`), or raises `RelaxationError` where asked to be strict. Planar cells move in their plane.
 Any ASE optimiser class does; the default is `TightLBFGS`. An optimiser that gives up (a failed line search) is
-followed by ASE's LBFGS, which looks at forces only. Cost: some tens of force calls. Enter at `relax`.
+followed by ASE's LBFGS, which looks at forces only. Cost: some tens of force calls. With a checkpoint a relaxation
+survives the end of its process. Enter at `relax`.
 """
 
 import logging
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from ase import Atoms
-from ase.calculators.calculator import PropertyNotImplementedError
 from ase.constraints import FixCartesian
 from ase.optimize import LBFGS
 
-from ase_mlipgen.defects.geometry import is_planar, nearest_distances
+from ase_mlipgen.defects.geometry import is_planar
+from ase_mlipgen.defects.guards import Guards, Watch, largest_force, potential_energy
+from ase_mlipgen.defects.journal import Journal
+from ase_mlipgen.defects.meter import Meter
 from ase_mlipgen.defects.optimizer import TightLBFGS
-from ase_mlipgen.neighbors import CoincidentAtomsError, pairs
 
 logger = logging.getLogger(__name__)
 
@@ -38,22 +41,6 @@ class RelaxationError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Guards:
-    """Limits beyond which a relaxation has run away.
-
-    Attributes
-    ----------
-    force : eV/Å, largest force on an atom; a start with more is allowed ten times its own
-    distance : smallest distance of two atoms, in units of the start's median nearest-neighbour distance
-    displacement : largest displacement of an atom from its start, in the same units
-    """
-
-    force: float = 100.0
-    distance: float = 0.35
-    displacement: float = 2.0
-
-
-@dataclass(frozen=True)
 class Relaxation:
     """What a relaxation came to.
 
@@ -64,10 +51,13 @@ class Relaxation:
     energy, initial_energy : eV, where it stopped and at the start (the free energy where the calculator has one: the
         forces are its gradient); nan where atoms moved too far or too close
     converged : whether the largest force is at most the tolerance
-    steps : optimiser steps
+    steps : optimiser steps, those before a resumption included
     fmax : eV/Å, largest force on an atom where it stopped; nan as above
-    wall_time : s
+    wall_time : s, as the steps
     failure : why it did not converge, in a sentence; None if it did
+    calls : force calls: places at which the model was asked; as the steps
+    resumed : step that it was resumed from; None if it began at the start
+    forces : (n_atoms, 3) array, eV/Å, where it stopped, constraints left out; None as the energy is nan
     """
 
     atoms: Atoms
@@ -78,6 +68,9 @@ class Relaxation:
     fmax: float
     wall_time: float
     failure: str | None
+    calls: int = 0
+    resumed: int | None = None
+    forces: npt.NDArray[np.float64] | None = None
 
 
 def relax(
@@ -89,6 +82,8 @@ def relax(
     guards: Guards | None = None,
     progress: OnStep | None = None,
     strict: bool = False,
+    checkpoint: str | Path | None = None,
+    model: str | None = None,
 ) -> Relaxation:
     """Relax the positions of a copy of the atoms; the cell stays.
 
@@ -98,32 +93,54 @@ def relax(
     calculator : an ASE calculator
     optimizer : an ASE optimiser class; None for `TightLBFGS`
     fmax : eV/Å, tolerance for the largest force on an atom
-    steps : most optimiser steps
+    steps : most optimiser steps, those before a resumption included
     strict : raise where it does not converge
+    checkpoint : a file that is written after the steps (after each of them, if the writing takes less than a tenth of
+        the time) and at the end, also at that of an error or Ctrl-C. If there is one, the relaxation continues from it
+        without asking the model again about the last place. By `TightLBFGS` it then takes the same steps, bit by
+        bit, as if it had not been interrupted, where the model's results depend on positions alone and BLAS has as
+        many threads as before; other optimisers
+        begin afresh at the last positions. The file is left there: who has kept the result removes it.
+    model : identity of the calculator, which a checkpoint must agree with; by default its class and parameters
 
     Raises
     ------
     RelaxationError
         With `strict`, if it did not converge. Errors of the calculator at the start are passed on as they are.
+    CheckpointError
+        The checkpoint is damaged, or of other atoms or another model.
     """
-    begun = time.perf_counter()
+    meter = calculator if isinstance(calculator, Meter) else Meter(calculator)
     walker = atoms.copy()
+    walker.calc = meter
+    journal = Journal(walker, meter, optimizer or TightLBFGS, checkpoint, model)
     if is_planar(atoms):
         walker.constraints = [*walker.constraints, FixCartesian(range(len(atoms)), mask=(False, False, True))]
-    walker.calc = calculator
-    initial_energy = potential_energy(walker)
-    watch = _Watch(walker, guards or Guards())
-    taken, failure = _run(walker, watch, optimizer or TightLBFGS, fmax, steps, progress)
+    journal.begin(potential_energy, largest_force)
+    watch = Watch(walker, atoms, guards or Guards(), journal.initial_fmax)
+    with journal:
+        taken, failure = _run(walker, watch, journal, fmax, steps, progress)
     reached, energy = watch.fmax, watch.energy
     converged = failure is None and reached <= fmax
     if failure is None and not converged:
         failure = (
             f"not converged after {taken} steps: largest force {reached:.2e} eV/Å, tolerance {fmax:.2e} eV/Å"
         )
+    forces = meter.get_forces(walker) if watch.finite else None
     walker.calc = None
     walker.set_constraint(atoms.copy().constraints)
     relaxation = Relaxation(
-        walker, energy, initial_energy, converged, taken, reached, time.perf_counter() - begun, failure
+        walker,
+        energy,
+        journal.initial_energy,
+        converged,
+        taken,
+        reached,
+        journal.wall_time,
+        failure,
+        journal.calls,
+        journal.resumed,
+        forces,
     )
     if strict and not converged:
         raise RelaxationError(relaxation)
@@ -131,33 +148,29 @@ def relax(
 
 
 def _run(
-    walker: Atoms,
-    watch: "_Watch",
-    optimizer: Callable[..., Any],
-    fmax: float,
-    steps: int,
-    progress: OnStep | None,
+    walker: Atoms, watch: Watch, journal: Journal, fmax: float, steps: int, progress: OnStep | None
 ) -> tuple[int, str | None]:
     """Run the optimiser and, if it gives up, LBFGS: steps taken, and what failed."""
     failure = watch.verdict()
-    taken = 0
-    for make in (optimizer, LBFGS):
-        if failure is not None:
-            break
-        count, failure, gave_up = _follow(make, walker, watch, fmax, steps - taken, taken, progress)
+    taken = journal.resumed or 0
+    while failure is None:
+        make = LBFGS if journal.gave_up else journal.optimizer
+        count, failure, gave_up = _follow(make, walker, watch, journal, fmax, steps - taken, taken, progress)
         taken += count
         if gave_up is None:
             break
         logger.info("%s after %d steps", gave_up, taken)
-        if make is LBFGS:
+        if journal.gave_up:
             failure = gave_up
+        journal.gave_up = True
     return taken, failure
 
 
 def _follow(
     make: Callable[..., Any],
     walker: Atoms,
-    watch: "_Watch",
+    watch: Watch,
+    journal: Journal,
     fmax: float,
     steps: int,
     taken: int,
@@ -169,9 +182,13 @@ def _follow(
         # Non-finite numbers are looked for and reported by the guards; what optimisers warn of ends in `failure`.
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=UserWarning, module=r"ase\.optimize")
-            for _ in _steps(make, walker, fmax, steps):
+            found = make(walker, logfile=None)
+            journal.restore(found)
+            for _ in found.irun(fmax=fmax, steps=steps):
                 count += 1
                 failure = watch.verdict()
+                if failure is None:
+                    journal.note(taken + count, found)
                 if progress is not None:
                     progress(taken + count, watch.energy, watch.fmax)
                 if failure is not None:
@@ -181,69 +198,3 @@ def _follow(
         walker.positions = watch.accepted
         return max(count, 0), None, f"{getattr(make, '__name__', make)} gave up: {error}"
     return count, None, None
-
-
-def _steps(make: Callable[..., Any], walker: Atoms, fmax: float, steps: int) -> Iterator[bool]:
-    yield from make(walker, logfile=None).irun(fmax=fmax, steps=steps)
-
-
-class _Watch:
-    """Looks at the atoms after every step; remembers the last energy, largest force and accepted positions."""
-
-    def __init__(self, walker: Atoms, guards: Guards) -> None:
-        self.walker = walker
-        self.start = self.accepted = walker.get_positions()
-        self.unit = float(np.median(nearest_distances(walker)))
-        self.guards = guards
-        self.force_limit = max(guards.force, 10.0 * self._largest_force())
-        self.energy = self.fmax = float("nan")
-
-    @property
-    def finite(self) -> bool:
-        return bool(np.isfinite(self.energy) and np.isfinite(self.fmax))
-
-    def _largest_force(self) -> float:
-        return float(np.linalg.norm(self.walker.get_forces(), axis=1).max(initial=0.0))
-
-    def verdict(self) -> str | None:
-        """Give the reason to stop, if there is one."""
-        positions = self.walker.positions
-        self.energy = self.fmax = float("nan")
-        if not np.all(np.isfinite(positions)):
-            return "ran away: positions are not finite"
-        moved = float(np.linalg.norm(positions - self.start, axis=1).max(initial=0.0))
-        if moved > self.guards.displacement * self.unit:
-            return self._ran_away("an atom moved by", moved, "Å", self.guards.displacement * self.unit)
-        limit = self.guards.distance * self.unit
-        nearest = _closer_than(self.walker, limit)
-        if nearest is not None:
-            return self._ran_away("two atoms came as close as", nearest, "Å", limit)
-        self.energy, self.fmax = potential_energy(self.walker), self._largest_force()
-        if not self.finite:
-            return f"ran away: energy {self.energy} eV, largest force {self.fmax} eV/Å"
-        if self.fmax > self.force_limit:
-            return self._ran_away("the largest force is", self.fmax, "eV/Å", self.force_limit)
-        self.accepted = positions.copy()
-        return None
-
-    def _ran_away(self, what: str, value: float, unit: str, limit: float) -> str:
-        return f"ran away: {what} {value:.3g} {unit} (limit {limit:.3g} {unit})"
-
-
-def _closer_than(atoms: Atoms, limit: float) -> float | None:
-    """Smallest distance of two atoms, Å, if it is below the limit."""
-    if not np.isfinite(limit):
-        return None
-    try:
-        close = pairs(atoms, limit).vectors()
-    except CoincidentAtomsError:
-        return 0.0
-    return float(np.linalg.norm(close, axis=1).min()) if len(close) else None
-
-
-def potential_energy(atoms: Atoms) -> float:
-    """Energy, eV, whose gradient the forces are: the calculator's free energy where it has one."""
-    try:
-        return float(atoms.get_potential_energy(force_consistent=True))
-    except (PropertyNotImplementedError, KeyError):
-        return float(atoms.get_potential_energy())

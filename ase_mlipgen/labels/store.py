@@ -11,8 +11,6 @@ are written as the shortest decimals that read back the same.
 import hashlib
 import json
 import logging
-import os
-import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from ase_mlipgen.durable import replacing
 from ase_mlipgen.labels.reference import Label
 
 FORMAT = 1
@@ -43,7 +42,7 @@ class LabelStore:
         return f"LabelStore({str(self.directory)!r})"
 
     def __len__(self) -> int:
-        return sum(1 for _ in self.directory.glob("*.json"))
+        return sum(1 for _ in self.directory.glob("[!.]*.json"))
 
     def path(self, key: str) -> Path:
         """File of the label `key`."""
@@ -87,7 +86,8 @@ class LabelStore:
             "stress": None if label.stress is None else label.stress.tolist(),
         }
         record["checksum"] = _checksum(record)
-        _write(self.path(key), json.dumps(record, allow_nan=False))
+        with replacing(self.path(key)) as temporary:
+            temporary.write_text(json.dumps(record, allow_nan=False), encoding="utf-8")
 
 
 def key_of(atoms: Atoms, reference: str, observations: Iterable[str]) -> str:
@@ -141,20 +141,3 @@ def _checksum(record: Mapping[str, Any]) -> str:
 
 def _warn(path: Path, error: Exception) -> None:
     logger.warning("the label %s is damaged (%s: %s) and is made again", path, type(error).__name__, error)
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -57,7 +57,7 @@ def with_torch(device: str) -> Eigensolver:
         L, info = torch.linalg.cholesky_ex(s)
         if int(info) != 0:
             raise NotPositiveDefiniteError(f"the leading minor of order {int(info)} is not positive definite")
-        h = h + torch.tril(h, -1).mH
+        h = torch.tril(h) + torch.tril(h, -1).mH
         h = torch.linalg.solve_triangular(L, h, upper=False)
         h = torch.linalg.solve_triangular(L, h.mH, upper=False)
         w, z = torch.linalg.eigh(h)

@@ -26,6 +26,8 @@ Floats = npt.NDArray[np.float64]
 SOLVERS = ("auto", "dense", "symmetric")
 WORTH_A_SEARCH = 0.15
 """Seconds: symmetry is looked for where dense eigenproblems would take longer."""
+REMEMBERED = 3
+"""Groups of one crystal that are kept, the largest first."""
 SMALLEST = 3e-4
 """Seconds that a k-point takes at least."""
 
@@ -92,10 +94,10 @@ class Solver:
     symprec: float = 1e-7
     max_memory: float | None = None
     plan: Plan | None = field(default=None, init=False)
-    _known: tuple[Cell, Group] | None = field(default=None, init=False, repr=False)
+    _known: list[tuple[Cell, Group]] = field(default_factory=list, init=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "plan": None, "_known": None}
+        return {**self.__dict__, "plan": None, "_known": []}
 
     def solve(
         self,
@@ -147,20 +149,23 @@ class Solver:
         return trivial, kept, symmetry
 
     def _group(self, atoms: Cell, searched: bool) -> Group:
-        """Return the group of the atoms; the one that is known if it still is that."""
-        n_atoms = len(atoms.positions)
-        if self._known is not None and self._still_holds(*self._known, atoms, searched):
-            return self._known[1]
-        operations = no_symmetry(n_atoms)
+        """Return the group of the atoms: the largest of those known that holds, or a new one."""
+        for before, group in self._known:
+            if self._still_holds(before, group, atoms, searched):
+                return group
+        operations = no_symmetry(len(atoms.positions))
         if searched:
             operations = find_operations(*atoms, symprec=self.symprec)
         group = Group.of(operations, self.n_orbitals)
-        self._known = atoms, group
+        alike = [known for known in self._known if _same_crystal(known[0], atoms)]
+        # A step of a line search, or of a finite difference, may break a symmetry that the next one has again.
+        self._known = sorted([(atoms, group), *alike], key=lambda known: -known[1].operations.order)[
+            :REMEMBERED
+        ]
         return group
 
     def _still_holds(self, before: Cell, group: Group, atoms: Cell, searched: bool) -> bool:
-        same = all(np.array_equal(a, b) for a, b in zip(before[1:], atoms[1:], strict=True))
-        if not same:
+        if not _same_crystal(before, atoms):
             return False
         if group.operations.order == 1:
             return not searched or np.array_equal(before.positions, atoms.positions)
@@ -200,3 +205,8 @@ class Solver:
             remedies.append("fewer k-points, or k-points one by one")
         remedies += ["a smaller cell", "a machine with more memory"]
         return f"{plan}; {readable(memory)} are left. What helps: {'; '.join(remedies)}"
+
+
+def _same_crystal(a: Cell, b: Cell) -> bool:
+    """Say whether two sets of atoms differ in their positions at most."""
+    return all(np.array_equal(x, y) for x, y in zip(a[1:], b[1:], strict=True))

@@ -173,3 +173,55 @@ def _closest(cell):
     offsets = centres[None, :, None] - centres[:, None, None] + (steps @ cell.cell.array)[None, None]
     distances = np.linalg.norm(offsets, axis=-1)
     return distances[distances > 1e-6].min()
+
+
+@pytest.mark.parametrize("cubic", [True, False])
+def test_a_separation_vector_counts_lattice_constants_in_whatever_cell(cubic):
+    a = 5.4
+    host = bulk("Si", a=a, cubic=cubic)
+    cell = simulation_cell(host, [Vacancy()] * 2, 8 if cubic else 10, [2, 1, -1])
+    one, two = np.array(cell.info["defect_centres"])
+    apart = two - one
+    apart -= np.round(apart @ np.linalg.inv(cell.cell.array)) @ cell.cell.array
+    assert apart == pytest.approx(np.array([2, 1, -1]) * a, abs=1e-9)
+    assert len(cell) == (8**3 * 8 if cubic else 10**3 * 2) - 2
+    assert _closest(cell) == pytest.approx(np.sqrt(6) * a)
+
+
+def test_a_separation_vector_in_the_middle_and_its_three_defects_on_a_line():
+    host = bulk("W", a=3.2, cubic=True)
+    cell = simulation_cell(host, [Vacancy()] * 3, 9, (1.5, 1.5, 1.5))
+    centres = np.array(cell.info["defect_centres"])
+    assert np.diff(centres, axis=0) == pytest.approx(np.full((2, 3), 4.8))
+    assert centres.mean(axis=0) == pytest.approx(np.full(3, 4.5 * 3.2), abs=1.6)
+    sheet = simulation_cell(SHEET, [Vacancy()] * 2, 12, [3, 0])
+    assert _closest(sheet) == pytest.approx(3 * R0)
+    assert np.array_equal(sheet.positions, simulation_cell(SHEET, [Vacancy()] * 2, 12, [3, 0, 0]).positions)
+
+
+@pytest.mark.parametrize(
+    ("size", "vector", "said"),
+    [
+        (8, [5, 5, 5], r"one and an image, are 16\.63 Å apart; choose a size of at least 10"),
+        (8, [8, 0, 0], r"are 0\.00 Å apart; choose a size of at least 16"),
+        (
+            8,
+            [0.5, 0, 0],
+            r"\[1\.6, 0\.0, 0\.0\] Å is no translation of the crystal, it leads 1\.60 Å past a site",
+        ),
+        (8, [0, 0, 0], r"not all zero"),
+        (8, [1, 2], r"expected a distance, or 3 numbers"),
+        (8, [1, 2, np.nan], r"expected a distance"),
+    ],
+)
+def test_a_separation_vector_that_does_not_fit_is_refused(size, vector, said):
+    with pytest.raises(ValueError, match=said):
+        simulation_cell(bulk("W", a=3.2, cubic=True), [Vacancy()] * 2, size, vector)
+
+
+def test_a_separation_vector_has_its_limits():
+    assert len(simulation_cell(bulk("W", a=3.2, cubic=True), [Vacancy()] * 2, 10, [5, 5, 5])) == 1998
+    with pytest.raises(ValueError, match="no third direction"):
+        simulation_cell(SHEET, [Vacancy()] * 2, 12, [3, 0, 1])
+    with pytest.raises(ValueError, match="leave out translations"):
+        simulation_cell(SHEET, [Vacancy()] * 2, 12, [3, 0], translations=[(0, 0), (3, 0)])
