@@ -89,7 +89,7 @@ def crystal(mesh=MESH, kT=KT):
 def formation(size, mesh, kT, a):
     """Return the formation energy of the vacancy, eV, as cut and relaxed, and how many steps that took."""
     host = bulk("Si", cubic=True, a=a)
-    calculator = NRLTB("Si", kT=kT, kpts=(mesh,) * 3)
+    calculator = NRLTB("Si", kT=kT, kpts=(mesh,) * 3, threads=1)
     perfect, cell = training_cell(host, None, size), training_cell(host, Vacancy(), size)
     atom = calculator.get_potential_energy(perfect) / len(perfect)
     found = relax(cell, calculator, fmax=1e-3, strict=True)

@@ -10,9 +10,8 @@ from ase_mlipgen.calculators.nrltb import NRLTB
 from ase_mlipgen.theory import compare
 
 A = 5.4264  # Å, the lattice constant of these parameters
-reference = partial(
-    NRLTB, "Si", kT=0.1, kpts={"density": 3.0}, threads=1
-)  # eV; 2 x 2 x 2 points in both cells
+# kT in eV; 2 x 2 x 2 k-points in both cells below, which are too small for several threads.
+reference = partial(NRLTB, "Si", kT=0.1, kpts={"density": 3.0}, threads=1)
 
 crystal = bulk("Si", cubic=True, a=A)
 basis = ACEBasis(["Si"], order=3, degree=14, cutoff=5.4)
