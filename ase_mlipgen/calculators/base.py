@@ -191,9 +191,7 @@ class PairCalculator(MatscipyCalculator):
         """
         if format not in ("sparse", "dense"):
             raise ValueError(f"format = {format!r}: expected 'sparse' or 'dense'")
-        numbers_i, pairs = self._inputs(atoms)
-        H = self.sparse_hessian(numbers_i, pairs)
-        self._check_finite(H.data, pairs)
+        H = self._hessian(atoms)
         if divide_by_masses:
             scale = sp.diags(np.repeat(atoms.get_masses() ** -0.5, 3))
             H = (scale @ H @ scale).tocsr()
@@ -231,10 +229,7 @@ class PairCalculator(MatscipyCalculator):
             )
         if not np.isfinite(v_vic).all():
             raise ValueError("v contains NaN or infinity: expected finite displacements in Å")
-        numbers_i, pairs = self._inputs(atoms)
-        H_v = self.apply_hessian(numbers_i, pairs, v_vic.reshape(-1, len(atoms), 3))
-        self._check_finite(H_v, pairs)
-        return H_v.reshape(v_vic.shape)
+        return self._hessian_products(atoms, v_vic.reshape(-1, len(atoms), 3)).reshape(v_vic.shape)
 
     def get_born_elastic_constants(self, atoms: Atoms) -> npt.NDArray[np.float64]:
         """Refuse: the inherited formula holds for pair potentials only."""
@@ -278,6 +273,18 @@ class PairCalculator(MatscipyCalculator):
                 f"not {', '.join(chemical_symbols[z] for z in unknown)}: use a potential with these elements"
             )
         return numbers_i, self.neighbors.pairs(atoms)
+
+    def _hessian(self, atoms: Atoms) -> sp.csr_matrix:
+        numbers_i, pairs = self._inputs(atoms)
+        H = self.sparse_hessian(numbers_i, pairs)
+        self._check_finite(H.data, pairs)
+        return H
+
+    def _hessian_products(self, atoms: Atoms, v_vic: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        numbers_i, pairs = self._inputs(atoms)
+        H_v = self.apply_hessian(numbers_i, pairs, v_vic)
+        self._check_finite(H_v, pairs)
+        return H_v
 
     def _check_finite(self, values: npt.NDArray[np.float64], pairs: Pairs) -> None:
         if not np.isfinite(values).all():

@@ -6,11 +6,14 @@ the room `tightbinding`; how a cell is solved is decided in its `solver`.
 """
 
 import dataclasses
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 from ase import Atoms
 from ase.calculators.abc import GetOutputsMixin
 from ase.calculators.calculator import kpts2ndarray
@@ -25,12 +28,14 @@ from ase_mlipgen.lapack import NotPositiveDefiniteError
 from ase_mlipgen.neighbors import Pairs as PairList
 from ase_mlipgen.neighbors import check_distinct
 from ase_mlipgen.neighbors import pairs as pairs_of
+from ase_mlipgen.symmetry import differences
 from ase_mlipgen.symmetry.operations import Reduction, reduce_by_translations
+from ase_mlipgen.symmetry.sites import find_site_symmetry
 from ase_mlipgen.threads import available_threads
 from ase_mlipgen.tightbinding import slater_koster, spectrum
 from ase_mlipgen.tightbinding.bonds import Model
 from ase_mlipgen.tightbinding.eigensolvers import Eigensolver, with_lapack, with_torch
-from ase_mlipgen.tightbinding.kpoints import KPoints
+from ase_mlipgen.tightbinding.kpoints import KPoints, operations_of, reciprocal_rotations
 from ase_mlipgen.tightbinding.parameters import Parameters, find_parameters
 from ase_mlipgen.tightbinding.setup import BOHR, RYDBERG, Pairs
 from ase_mlipgen.tightbinding.solution import SPIN, Solution, Workers
@@ -42,6 +47,11 @@ CUTOFFS = {
     "original": slater_koster.ORIGINAL,
     "forceshift": slater_koster.FORCESHIFT,
 }
+
+logger = logging.getLogger(__name__)
+
+DIFFERENCE = 2e-3
+"""Å, step of second derivatives: forces are exact to 1e-12 eV/Å, and levels must not cross the smearing."""
 
 DEGENERATE = 1e-9
 """eV: levels closer than this are one."""
@@ -96,7 +106,8 @@ class NRLTB(PairCalculator, GetOutputsMixin):
     ``energy`` and ``free_energy`` both are A = E_band - T S, of which forces and stress are the exact derivatives.
     ``energies`` are Mulliken's shares and sum to it, ``charges`` Mulliken's charges in units of e. Eigenvalues, Fermi
     level, occupations and k-points are there through ASE's ``get_eigenvalues(kpt)``, ``get_fermi_level()`` and so on,
-    so that `ase.dft.bandgap.bandgap` and `ase.dft.dos.DOS` work.
+    so that `ase.dft.bandgap.bandgap` and `ase.dft.dos.DOS` work. ``get_hessian`` and ``hessian_product`` take
+    differences of forces over `DIFFERENCE`, the first with the symmetry of atoms and k-points.
 
     Raises
     ------
@@ -253,6 +264,38 @@ class NRLTB(PairCalculator, GetOutputsMixin):
     def evaluate(self, numbers_i: npt.NDArray[np.int64], pairs: PairList) -> Evaluation:
         """Refuse: electrons need the cell, not only pairs."""
         raise NotImplementedError("NRLTB is evaluated for atoms, not for a list of pairs")
+
+    def keeps_rotations(self, atoms: Atoms, rotations_gcc: Floats) -> npt.NDArray[np.bool_]:
+        """Tell which rotations of the atoms, (n, 3, 3), are symmetries of the k-points too, (n,)."""
+        of_points = reciprocal_rotations(rotations_gcc, atoms.cell.complete().array)
+        kept = np.zeros(len(rotations_gcc), bool)
+        kept[operations_of(self._points(atoms), of_points)] = True
+        return kept
+
+    def _forces_of(self, atoms: Atoms) -> Callable[[Floats], Floats]:
+        walker = Atoms(atoms.numbers, cell=atoms.cell, pbc=atoms.pbc)
+
+        def forces(positions: Floats) -> Floats:
+            walker.positions = positions
+            return np.asarray(self._results(walker)["forces"])
+
+        return forces
+
+    def _hessian(self, atoms: Atoms) -> sp.csr_matrix:
+        self._inputs(atoms)
+        symmetry = find_site_symmetry(
+            atoms.positions, atoms.cell.array, atoms.pbc, atoms.numbers, self._solver.symprec,
+            partial(self.keeps_rotations, atoms),
+        )  # fmt: skip
+        H, n_calls = differences.hessian(self._forces_of(atoms), atoms.positions, symmetry, DIFFERENCE)
+        logger.info("Hessian of %d atoms from %d force calls", len(atoms), n_calls)
+        return sp.csr_matrix(H)
+
+    def _hessian_products(self, atoms: Atoms, v_vic: Floats) -> Floats:
+        forces = self._forces_of(atoms)
+        return np.array([differences.product(forces, atoms.positions, v, DIFFERENCE) for v in v_vic]).reshape(
+            v_vic.shape
+        )
 
     def _results(self, atoms: Atoms) -> dict[str, Any]:
         _, pairs = self._inputs(atoms)

@@ -160,7 +160,7 @@ def find_operations(
     box = frame(positions, cell, np.asarray(pbc, bool))
     matcher = Matcher(positions, box, numbers, symprec)
     primitive, _ = translation_lattice(matcher)
-    found = _one_shift_each(matcher, primitive, candidate_rotations(matcher, LARGER * max_order))
+    found = one_shift_each(matcher, primitive, candidate_rotations(matcher, LARGER * max_order))
     translations = _translations(box, primitive)
     if len(translations) * len(found) <= max_order:
         found = _with_translations(matcher, found, translations)
@@ -190,7 +190,7 @@ def _identity(matcher: Matcher) -> tuple[Floats, Floats, Ints]:
     return np.eye(3), np.zeros(3), np.arange(len(matcher.y_ic))
 
 
-def _one_shift_each(matcher: Matcher, primitive: Floats, rotations: Floats) -> _Found:
+def one_shift_each(matcher: Matcher, primitive: Floats, rotations: Floats) -> _Found:
     """Return one operation for each rotation that occurs in any."""
     first = matcher.rarest()
     targets = matcher.y_ic[matcher.peers(first)]

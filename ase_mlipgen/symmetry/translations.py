@@ -70,13 +70,13 @@ def reduce_by_translations(
     n_translations = round(float(np.linalg.det(matrix)))
     if n_translations == 1:
         return None
-    members_i, member_of_i = _orbits(permutations, len(positions))
+    members_i, member_of_i = connected(permutations, len(positions))
     return Reduction(
         np.linalg.inv(matrix) @ cell, members_i, member_of_i, n_translations, folding_points(matrix), matrix
     )
 
 
-def _orbits(permutations: list[Ints], n_atoms: int) -> tuple[Ints, Ints]:
+def connected(permutations: list[Ints], n_atoms: int) -> tuple[Ints, Ints]:
     """Return the first atom of each set that permutations connect, and the set of each atom."""
     i, j = np.tile(np.arange(n_atoms), len(permutations)), np.concatenate(permutations)
     links = coo_array((np.ones(len(i), bool), (i, j)), shape=(n_atoms, n_atoms))

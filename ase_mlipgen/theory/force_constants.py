@@ -3,10 +3,11 @@
 All atoms that a lattice translation takes into one another have the same column up to that translation, so one
 representative each is enough for |H - H~|_F / |H|_F, the force-constant error that Ortner and Wang report, and for
 H u on larger cells. Columns come from the calculator's own Hessian if it has one, else from central differences of
-forces, fourth order: four force calls for each component of each representative. Planar crystals: x and y only.
-Enter at `force_constants`, `force_constants_percent`.
+forces, fourth order, with as few force calls as the space group allows (two for diamond, fcc and bcc). Planar
+crystals: x and y only. Enter at `force_constants`, `force_constants_percent`; `difference_hessian` is for any cell.
 """
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +19,19 @@ from scipy.sparse import csc_array, issparse
 from scipy.sparse.linalg import norm as sparse_norm
 
 from ase_mlipgen.defects import is_planar
+from ase_mlipgen.symmetry import differences
+from ase_mlipgen.symmetry.sites import SiteSymmetry, find_site_symmetry
+
+logger = logging.getLogger(__name__)
 
 STEP = 0.01
 """Å: differences of exact forces are then good to about 1e-8 of the largest force constant."""
 
 SAME_POSITION = 1e-4
 """Å: tolerance for the translations of the perfect crystal."""
+
+SYMPREC = 1e-5
+"""Å: tolerance for operations that save force calls. An error of this size times third derivatives may enter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +43,13 @@ class ForceConstants:
     sites_s : (n_sublattices,) representative atoms
     multiplicity_s : (n_sublattices,) atoms in the cell that each stands for
     columns_sanb : (n_sublattices, d, n_atoms, d) array, eV/Å^2: d^2 E / (d x_{site s, a} d x_{n, b}); d = 3, planar 2
+    n_calls : force calls made, 0 if the Hessian is the calculator's own
     """
 
     sites_s: npt.NDArray[np.int64]
     multiplicity_s: npt.NDArray[np.int64]
     columns_sanb: npt.NDArray[np.float64]
+    n_calls: int = 0
 
 
 def translation_classes(perfect: Atoms) -> npt.NDArray[np.int64]:
@@ -65,7 +75,11 @@ def translation_classes(perfect: Atoms) -> npt.NDArray[np.int64]:
 
 
 def force_constants(
-    perfect: Atoms, calculator: Any, step: float = STEP, analytic: bool | None = None
+    perfect: Atoms,
+    calculator: Any,
+    step: float = STEP,
+    analytic: bool | None = None,
+    symprec: float | None = SYMPREC,
 ) -> ForceConstants:
     """Compute the Hessian columns of one atom a sublattice.
 
@@ -75,27 +89,109 @@ def force_constants(
     calculator : an ASE calculator
     step : Å, displacement for central differences; larger where forces are noisy
     analytic : take the calculator's Hessian; None: if it has one
+    symprec : Å, tolerance for symmetry that saves force calls; None to displace every sublattice in every direction
 
     Raises
     ------
     ValueError
-        The Hessian has the wrong shape.
+        The Hessian has the wrong shape, or the step is not positive.
+
+    Warns
+    -----
+    RuntimeWarning
+        Forces contradict the symmetry of the structure.
     """
     dimension = 2 if is_planar(perfect) else 3
     class_i = translation_classes(perfect)
     sites, multiplicity = np.unique(class_i, return_counts=True)
     if analytic is None:
         analytic = "hessian" in getattr(calculator, "implemented_properties", ())
-    walker = perfect.copy()
+    if analytic:
+        columns, n_calls = _analytic(_walker(perfect, calculator), sites, dimension), 0
+    else:
+        found = differences.columns(
+            _forces_of(perfect, calculator),
+            perfect.positions,
+            _symmetry(perfect, calculator, symprec, dimension),
+            sites,
+            step,
+            dimension,
+        )
+        columns, n_calls = found.columns_sanb, found.n_calls
+        logger.info("force constants of %d sublattices from %d force calls", len(sites), n_calls)
+    return ForceConstants(sites.astype(np.int64), multiplicity.astype(np.int64), columns, n_calls)
+
+
+def difference_hessian(
+    atoms: Atoms, calculator: Any, step: float = STEP, symprec: float | None = SYMPREC
+) -> npt.NDArray[np.float64]:
+    """Compute the whole Hessian of any cell, with a defect or without, by differences of forces.
+
+    One atom of each orbit of the space group is displaced, in as few directions as its site symmetry needs. How many
+    force calls that took is logged. An analytic Hessian (``calculator.get_hessian``) is cheaper where there is one.
+
+    Parameters
+    ----------
+    atoms : where to differentiate; forces need not vanish; not changed, constraints do not matter
+    calculator : an ASE calculator
+    step : Å, largest displacement; larger where forces are noisy
+    symprec : Å, tolerance for symmetry; None to do without
+
+    Returns
+    -------
+    (3 n_atoms, 3 n_atoms) array, eV/Å^2, symmetric, atom by atom
+
+    Raises
+    ------
+    ValueError
+        A step that is not positive.
+
+    Warns
+    -----
+    RuntimeWarning
+        Forces contradict the symmetry of the structure.
+    """
+    symmetry = _symmetry(atoms, calculator, symprec, 3)
+    H, n_calls = differences.hessian(_forces_of(atoms, calculator), atoms.positions, symmetry, step)
+    logger.info("Hessian of %d atoms from %d force calls", len(atoms), n_calls)
+    return H
+
+
+def _symmetry(atoms: Atoms, calculator: Any, symprec: float | None, dimension: int) -> SiteSymmetry:
+    """Return the symmetry that forces on the atoms have."""
+    if symprec is None:
+        return SiteSymmetry.none(len(atoms))
+
+    def keeps(rotations_gcc: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        mixing = rotations_gcc[:, dimension:, :dimension], rotations_gcc[:, :dimension, dimension:]
+        kept = np.array(
+            [bool(np.all(abs(a) < 1e-8) and np.all(abs(b) < 1e-8)) for a, b in zip(*mixing, strict=True)]
+        )
+        if hasattr(calculator, "keeps_rotations"):
+            kept &= calculator.keeps_rotations(atoms, rotations_gcc)
+        return kept
+
+    states = np.column_stack([atoms.numbers, atoms.get_initial_charges()])
+    magnetic = atoms.get_initial_magnetic_moments().reshape(len(atoms), -1)
+    labels_i = np.unique(np.column_stack([states, magnetic]), axis=0, return_inverse=True)[1].ravel()
+    return find_site_symmetry(atoms.positions, atoms.cell.array, atoms.pbc, labels_i, symprec, keeps)
+
+
+def _walker(atoms: Atoms, calculator: Any) -> Atoms:
+    walker = atoms.copy()
     walker.set_constraint()
     walker.calc = calculator
-    if analytic:
-        columns = _analytic(walker, sites, dimension)
-    else:
-        columns = np.array(
-            [[_difference(walker, s, a, step, dimension) for a in range(dimension)] for s in sites]
-        )
-    return ForceConstants(sites.astype(np.int64), multiplicity.astype(np.int64), columns)
+    return walker
+
+
+def _forces_of(atoms: Atoms, calculator: Any) -> differences.Forces:
+    walker = _walker(atoms, calculator)
+
+    def forces(positions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        walker.positions = positions
+        return np.array(walker.get_forces(apply_constraint=False))
+
+    return forces
 
 
 def full_hessian(constants: ForceConstants, perfect: Atoms) -> npt.NDArray[np.float64]:
@@ -163,22 +259,6 @@ def _analytic(walker: Atoms, sites: npt.NDArray[np.int64], dimension: int) -> np
     wanted = (3 * sites[:, None] + np.arange(3)).ravel()
     columns = csc_array(hessian)[:, wanted].toarray().T.reshape(len(sites), 3, len(walker), 3)
     return np.ascontiguousarray(columns[:, :dimension, :, :dimension])
-
-
-def _difference(walker: Atoms, site: int, axis: int, step: float, dimension: int) -> npt.NDArray[np.float64]:
-    """One column: minus the derivative of all forces, by differences over step/2 and step, extrapolated."""
-    start = walker.get_positions()
-    slopes = []
-    for h in (0.5 * step, step):
-        forces = []
-        for signed in (h, -h):
-            moved = start.copy()
-            moved[site, axis] += signed
-            walker.positions = moved
-            forces.append(np.array(walker.get_forces(apply_constraint=False)))
-        slopes.append((forces[1] - forces[0]) / (2.0 * h))
-    walker.positions = start
-    return np.asarray(((4.0 * slopes[0] - slopes[1]) / 3.0)[:, :dimension])
 
 
 def _translated(perfect: Atoms, shift: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -1,5 +1,7 @@
 """Force constants against analytic Hessians, all-atom differences, and the ratio of full matrices."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -13,9 +15,14 @@ from matscipy.calculators.manybody.explicit_forms.stillinger_weber import Stilli
 from matscipy.numerical import numerical_hessian
 
 from ase_mlipgen.calculators.eam2d import EAM2D
-from ase_mlipgen.defects import training_cell, triangular_lattice
+from ase_mlipgen.defects import Vacancy, relax, training_cell, triangular_lattice
 from ase_mlipgen.theory import force_constants_percent
-from ase_mlipgen.theory.force_constants import force_constants, full_hessian, translation_classes
+from ase_mlipgen.theory.force_constants import (
+    difference_hessian,
+    force_constants,
+    full_hessian,
+    translation_classes,
+)
 
 SILICON = bulk("Si", cubic=True) * 2
 
@@ -50,10 +57,65 @@ def test_differences_agree_with_the_analytic_hessian():
         (training_cell(triangular_lattice("W", 2.727), None, 6), EAM2D()),
     ):
         exact = force_constants(atoms, calculator)
+        assert exact.n_calls == 0
         found = force_constants(atoms, calculator, analytic=False)
         assert np.array_equal(found.sites_s, exact.sites_s)
         size = np.abs(exact.columns_sanb).max()
         assert found.columns_sanb == pytest.approx(exact.columns_sanb, abs=3e-8 * size)
+
+
+@pytest.mark.parametrize(
+    ("atoms", "calculator", "calls", "most"),
+    [
+        (bulk("Si", a=5.43), stillinger_weber, 2, 24),
+        (SILICON, stillinger_weber, 2, 24),
+        (bulk("Cu", cubic=True) * (2, 2, 1), EMT, 2, 12),
+        (bulk("Mg", a=3.2, c=5.2) * (3, 3, 2), partial(LennardJones, sigma=2.8, rc=6.0, smooth=True), 2, 24),
+        (bulk("NaCl", "rocksalt", a=5.6), partial(LennardJones, sigma=2.8, rc=6.0, smooth=True), 4, 24),
+        (training_cell(triangular_lattice("W", 2.727), None, 4), EAM2D, 2, 8),
+    ],
+    ids=["diamond", "diamond 2x2x2", "copper 2x2x1", "hcp", "rocksalt", "sheet"],
+)
+def test_as_few_force_calls_as_the_space_group_allows(atoms, calculator, calls, most):
+    found, every = (
+        force_constants(atoms, calculator(), analytic=False, symprec=symprec) for symprec in (1e-5, None)
+    )
+    assert (found.n_calls, every.n_calls) == (calls, most)
+    size = np.abs(every.columns_sanb).max()
+    assert found.columns_sanb == pytest.approx(every.columns_sanb, abs=1e-7 * size)
+    assert found.columns_sanb.sum(axis=2) == pytest.approx(0.0, abs=1e-7 * size)
+
+
+def test_hessian_of_a_vacancy_from_its_orbits(caplog):
+    """Against the analytic Hessian; displacing every atom in every direction would take 372 force calls."""
+    atoms = bulk("Cu", cubic=True) * 2
+    del atoms[0]
+    atoms = relax(atoms, EMT()).atoms
+    with caplog.at_level("INFO"):
+        found = difference_hessian(atoms, EMT())
+    assert "14 force calls" in caplog.text
+    atoms.calc = EMT()
+    assert found == pytest.approx(numerical_hessian(atoms, 1e-4).toarray(), abs=1e-5)
+    planar = training_cell(triangular_lattice("W", 2.727), Vacancy(), 3)
+    exact = EAM2D().get_hessian(planar, format="dense")
+    assert difference_hessian(planar, EAM2D()) == pytest.approx(exact, abs=1e-7 * np.abs(exact).max())
+
+
+def test_magnetic_moments_tell_atoms_apart():
+    """Antiferromagnetic order halves the group of bcc: two orbits of atoms."""
+    atoms = bulk("Cu", "bcc", a=2.9, cubic=True)
+    plain = hessian_calls(atoms)
+    atoms.set_initial_magnetic_moments([1, -1])
+    assert (plain, hessian_calls(atoms)) == (2, 4)
+
+
+def hessian_calls(atoms):
+    calculator = EMT()
+    calls = []
+    calculate = calculator.calculate
+    calculator.calculate = lambda *args: (calls.append(1), calculate(*args))
+    difference_hessian(atoms, calculator)
+    return len(calls)
 
 
 def test_translated_columns_are_the_whole_hessian():
