@@ -136,12 +136,12 @@ class TrainingResult:
             f"matched exactly: {', '.join(self.matched).replace('_', ' ') or 'nothing'}"
             + (f" ({fit.constraint_rank} constraints)" if self.matched else ""),
             *([fit.note] if fit.note else []),
-            f"{'':34s}{'test':>12s}{'train':>12s}",
+            f"{'':34s}{'test':>14s}{'train':>14s}",
         ]
         for name in DEFINITIONS:
             label, unit, _ = DEFINITIONS[name]
             values = (getattr(errors, name), getattr(self.train_errors, name))
-            lines.append(f"{f'{label} ({unit})':34s}" + "".join(f"{value:12.3e}" for value in values))
+            lines.append(f"{f'{label} ({unit})':34s}" + "".join(_shown(value) for value in values))
         lines.append("wall times: " + ", ".join(f"{k} {duration(v)}" for k, v in self.timings.items()))
         return "\n".join(lines)
 
@@ -228,6 +228,10 @@ def _assembled(
         timings=content["timings"],
         settings=content["settings"],
     )
+
+
+def _shown(value: float | None) -> str:
+    return f"{'not measured':>14s}" if value is None else f"{value:14.3e}"
 
 
 FILES = ("result.json", "model.json", "result.npz", "labels_train.extxyz", "labels_test.extxyz")

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
@@ -38,9 +38,29 @@ from ase_mlipgen.fit.weights import parse
 from ase_mlipgen.labels import LabelledCell, LabelStore, as_factory, label
 from ase_mlipgen.progress import Progress, duration
 from ase_mlipgen.result import Census, TrainingCell, TrainingResult
+from ase_mlipgen.theory.cell_hessian import (
+    analytic_hessian,
+    difference_cells,
+    has_hessian,
+    hessian_of,
+    hessian_of_forces,
+)
 from ase_mlipgen.theory.errors import Errors, measure
-from ase_mlipgen.theory.force_constants import ForceConstants, force_constants, force_constants_percent
+from ase_mlipgen.theory.force_constants import (
+    ForceConstants,
+    force_constants,
+    force_constants_percent,
+    full_hessian,
+)
 from ase_mlipgen.theory.matching import checked_conditions, matching_constraints
+from ase_mlipgen.theory.stability import (
+    CellOperators,
+    InstabilityWarning,
+    StabilityError,
+    measure_operators,
+    require_stable,
+    summarise,
+)
 from ase_mlipgen.threads import available_threads
 
 PAPER_WEIGHTS = {"energy": 100.0, "forces": 1.0}
@@ -91,6 +111,11 @@ class DefectTrainer:
         Identity of a reference that cannot state its own, for the store.
     progress : Progress or bool
         True shows progress on standard error.
+    force_constants : bool, optional
+        Whether to measure eps_FC and the reference's stability where its Hessian has to come from differences of
+        forces, 6 n_atoms labels a training cell (4 in a plane). By default only if the reference has its own Hessian.
+    on_unstable : {"raise", "warn"}
+        What to do where reference or surrogate are not stable: see `StabilityError`, which carries the result.
 
     Raises
     ------
@@ -127,6 +152,8 @@ class DefectTrainer:
         E0: Mapping[str, float] | None = None,
         tag: str | None = None,
         progress: Progress | bool = True,
+        force_constants: bool | None = None,
+        on_unstable: Literal["raise", "warn"] = "raise",
     ) -> None:
         self.crystal, self.reference, self.basis = crystal, reference, basis
         several = defects if isinstance(defects, list | tuple) else [defects]
@@ -138,6 +165,7 @@ class DefectTrainer:
         self.conditions = checked_conditions(matching)
         self.observations, self.rtol, self.E0, self.tag = tuple(observations), rtol, E0, tag
         self.optimizer, self.fmax, self.executor = optimizer, fmax, executor
+        self.differences, self.on_unstable = force_constants, on_unstable
         self.store = LabelStore(store) if isinstance(store, str | Path) else store
         self.progress = progress if isinstance(progress, Progress) else Progress(quiet=not progress)
         self.matched: tuple[str, ...] = ()
@@ -162,6 +190,8 @@ class DefectTrainer:
         displaced(self.crystal, self.amplitude, np.random.default_rng(0), self.distribution)
         kinds_of(self.observations)
         parse(self.weights)
+        if self.on_unstable not in ("raise", "warn"):
+            raise ValueError(f'on_unstable = {self.on_unstable!r}: expected "raise" or "warn"')
         as_factory(self.reference, self.executor)
         for cell in self.cells():
             self.basis.element_indices(cell.unrelaxed)
@@ -352,10 +382,11 @@ class DefectTrainer:
                 self.basis, fit.coefficients, self.one_body(), metadata={"settings": self.settings()}
             )
             with self._timed("measure"):
-                test_errors, train_errors, by_defect = self._measure(calculator, fit)
+                operators = self._operators(calculator)
+                test_errors, train_errors, by_defect = self._measure(calculator, fit, operators)
             self.progress.say(f"  rank {fit.rank} of {fit.n_functions} functions, {fit.n_rows} rows")
         self.timings.pop("fit in all")
-        return TrainingResult(
+        result = TrainingResult(
             calculator=calculator,
             cells=self.relax(),
             train=self.label()[0],
@@ -369,8 +400,57 @@ class DefectTrainer:
             timings=dict(self.timings),
             settings=self.settings(),
         )
+        self._gate(operators, result)
+        return result
 
-    def _measure(self, calculator: LinearACE, fit: LinearFit) -> tuple[Errors, Errors, dict[str, Errors]]:
+    def defect_hessians(self) -> list[Any]:
+        """Return the reference's Hessian of each relaxed training cell, eV/Å^2; None where it was not asked for.
+
+        Analytic if the reference can, else from differences of forces, which are labels like others.
+        """
+        return self._once("defect hessians", lambda: [self._hessian(cell) for cell in self.relax()])
+
+    def _hessian(self, cell: TrainingCell) -> Any:
+        if self._analytic():
+            return analytic_hessian(cell.relaxed, self._calculator())
+        if not self.differences and "force_constants" not in self.observations:
+            return None
+        moved = [_tagged(atoms, "defect", cell.defect) for atoms in difference_cells(cell.relaxed)]
+        return hessian_of_forces(
+            cell.relaxed, [found.forces for found in self._label(moved, "force constants")]
+        )
+
+    def _analytic(self) -> bool:
+        return self.differences is not False and has_hessian(self._calculator())
+
+    def _operators(self, calculator: LinearACE) -> list[CellOperators]:
+        """Compare the Hessians of the perfect cells and of the relaxed training cells.
+
+        The model's come from differences where the reference's do: most of the differences' error cancels.
+        """
+        found = []
+        for atoms, constants in zip(self._hosts(), self.force_constants(), strict=True):
+            theirs, ours = (full_hessian(c, atoms) for c in (constants, force_constants(atoms, calculator)))
+            found.append(
+                measure_operators(f"the perfect crystal, {len(atoms)} atoms", "", atoms, theirs, ours)
+            )
+        for cell, theirs in zip(self.relax(), self.defect_hessians(), strict=True):
+            ours = hessian_of(cell.relaxed, calculator, theirs is None or self._analytic())
+            found.append(measure_operators(cell.name, cell.defect, cell.unrelaxed, theirs, ours))
+        return found
+
+    def _gate(self, operators: list[CellOperators], result: TrainingResult) -> None:
+        try:
+            require_stable(operators)
+        except StabilityError as error:
+            if self.on_unstable == "raise":
+                error.result = result
+                raise
+            warnings.warn(str(error), InstabilityWarning, stacklevel=3)
+
+    def _measure(
+        self, calculator: LinearACE, fit: LinearFit, operators: list[CellOperators]
+    ) -> tuple[Errors, Errors, dict[str, Errors]]:
         cells, (train, test) = self.relax(), self.label()
         hosts, reference = self._hosts(), self.force_constants()
         largest = max(range(len(hosts)), key=lambda k: len(hosts[k]))
@@ -379,10 +459,10 @@ class DefectTrainer:
         train = [cell for cell in train if cell.config_type == "defect"]
         names = unique_names(self.defects)
 
-        def errors(labelled: list[LabelledCell]) -> Errors:
-            return measure(calculator, labelled, cells, fit, percent)
+        def errors(labelled: list[LabelledCell], of: list[str] = names) -> Errors:
+            return measure(calculator, labelled, cells, fit, percent, summarise(operators, of))
 
-        by_defect = {name: errors([cell for cell in test if cell.defect == name]) for name in names}
+        by_defect = {name: errors([cell for cell in test if cell.defect == name], [name]) for name in names}
         return errors(test), errors(train), by_defect
 
     def settings(self) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from ase_mlipgen.census import NarrowCellWarning, UndeterminedEnergyWarning
 from ase_mlipgen.labels import LabelError
 from ase_mlipgen.result import ResultDirectoryError
 from ase_mlipgen.theory.compare import compare
+from ase_mlipgen.theory.stability import InstabilityWarning, StabilityError
 from tests.references import Failing
 
 COPPER = bulk("Cu", cubic=True, a=3.58982559)  # the minimum of EMT
@@ -144,7 +145,16 @@ def test_same_seed_same_bits_whatever_the_workers():
 def test_two_defects_and_nested_sizes_in_one_fit():
     defects = [Vacancy(), Interstitial((0.5, 0.5 / 3, 0.0))]
     weights = {"vacancy": {"energy": 100, "forces": 1}, "interstitial": {"energy": 100, "forces": 10}}
-    result = small(defects=defects, size=[4, 5], weights=weights).run()
+    with pytest.warns(
+        InstabilityWarning, match="the surrogate is not stable on the perfect crystal, 12 atoms"
+    ):
+        result = small(defects=defects, size=[4, 5], weights=weights, on_unstable="warn").run()
+    assert result.errors.stability < 0.0
+    assert (
+        result.by_defect["interstitial"].reference_stability
+        < 0.0
+        < result.by_defect["vacancy"].reference_stability
+    )
     assert [c.name for c in result.cells] == [
         "vacancy, L = 4", "interstitial, L = 4", "vacancy, L = 5", "interstitial, L = 5",
     ]  # fmt: skip
@@ -219,6 +229,8 @@ def test_store_makes_the_second_run_free(tmp_path):
 
 
 def test_the_reference_gives_force_constants_once():
+    """One Hessian of the perfect cell, one of the relaxed training cell."""
+
     class Counting(EAM2D):
         hessians = 0
 
@@ -227,7 +239,44 @@ def test_the_reference_gives_force_constants_once():
             return super().get_hessian(*args, **kwargs)
 
     small(reference=Counting, basis=ACEBasis(["W"], order=3, degree=10, cutoff=4.0)).run()
-    assert Counting.hessians == 1
+    assert Counting.hessians == 2
+
+
+def test_operator_norms_are_those_of_both_hessians_and_cost_labels_where_asked():
+    """eps_FC from the analytic Hessian and, to the accuracy of differences, from labels; without either, unknown."""
+
+    class WithoutHessian(EAM2D):
+        pass
+
+    WithoutHessian.implemented_properties = EAM2D.implemented_properties[:-2]
+
+    basis = ACEBasis(["W"], order=3, degree=10, cutoff=4.0)
+    found = {
+        asked: small(reference=reference, basis=basis, force_constants=asked, matching=None).run().errors
+        for asked, reference in ((None, EAM2D), (True, WithoutHessian), (False, WithoutHessian))
+    }
+    assert found[True].eps_FC == pytest.approx(found[None].eps_FC, rel=2e-2)
+    assert found[True].reference_stability == pytest.approx(found[None].reference_stability, rel=1e-3)
+    assert found[False].eps_FC is None
+    assert found[False].reference_stability is None
+    assert found[False].stability == pytest.approx(found[None].stability)
+    assert found[False].eps_FC_hom == pytest.approx(found[None].eps_FC_hom, rel=1e-3)
+    assert found[None].eps_FC > 0.0
+    assert "not measured" in str(small(reference=WithoutHessian, basis=basis, matching=None).run())
+
+
+def test_an_unstable_model_is_refused_and_kept():
+    """The gate names model, cell and soft mode, and gives the result all the same."""
+    with pytest.raises(StabilityError, match="the surrogate is not stable") as caught:
+        small(basis=ACEBasis(["W"], order=2, degree=8, cutoff=4.0), size=[4, 5], defects=[
+            Vacancy(), Interstitial((0.5, 0.5 / 3, 0.0))]).run()  # fmt: skip
+    error = caught.value
+    assert error.value < 0.0
+    assert error.result.errors.stability <= error.value
+    atoms = error.result.cells[0].perfect.copy()
+    atoms.calc = error.result.calculator
+    curvature = np.sum(error.mode_ic * atoms.calc.hessian_product(atoms, error.mode_ic))
+    assert curvature == pytest.approx(error.value, rel=1e-6)
 
 
 def test_settings_name_the_reference():
