@@ -113,6 +113,8 @@ class TrainingResult:
         Wall time of each stage, s.
     settings : dict
         Every argument of the trainer, JSON-able.
+    weights : dict
+        Of squared residuals, eq. (4.2), as the fit took them; with weights by the theory also how they were found.
     """
 
     calculator: LinearACE
@@ -127,6 +129,7 @@ class TrainingResult:
     census: Census
     timings: dict[str, float]
     settings: dict[str, Any] = field(default_factory=dict)
+    weights: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         fit, errors = self.fit, self.errors
@@ -136,6 +139,7 @@ class TrainingResult:
             f"matched exactly: {', '.join(self.matched).replace('_', ' ') or 'nothing'}"
             + (f" ({fit.constraint_rank} constraints)" if self.matched else ""),
             *([fit.note] if fit.note else []),
+            *([self.weights["said"]] if "said" in self.weights else []),
             f"{'':34s}{'test':>14s}{'train':>14s}",
         ]
         for name in DEFINITIONS:
@@ -144,6 +148,10 @@ class TrainingResult:
             lines.append(f"{f'{label} ({unit})':34s}" + "".join(_shown(value) for value in values))
         lines.append("wall times: " + ", ".join(f"{k} {duration(v)}" for k, v in self.timings.items()))
         return "\n".join(lines)
+
+    def committee(self, n: int = 10, seed: int = 0) -> list[LinearACE]:
+        """Draw n models from the posterior of the fit; see `LinearACE.committee`."""
+        return self.calculator.committee(n, seed)
 
     def save(self, directory: str | Path) -> Path:
         """Write the result to a directory (made if absent) and return its path."""
@@ -166,6 +174,7 @@ class TrainingResult:
             "census": asdict(self.census),
             "timings": self.timings,
             "settings": self.settings,
+            "weights": self.weights,
             "fit": numbers,
             "cells": [_described(cell) for cell in self.cells],
         }
@@ -227,6 +236,7 @@ def _assembled(
         census=Census(**census),
         timings=content["timings"],
         settings=content["settings"],
+        weights=content["weights"],
     )
 
 

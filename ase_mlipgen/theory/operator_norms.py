@@ -164,7 +164,9 @@ def _lanczos(A: Any, norm: DualNorm, which: str) -> tuple[float, Floats]:
         return np.ravel(x[1:] - x[0])
 
     size = d * (n - 1)
-    operators = [LinearOperator((size, size), matvec=f, dtype=float) for f in (product, metric, inverse)]
+    operators: list[Any] = [
+        LinearOperator((size, size), matvec=f, dtype=float) for f in (product, metric, inverse)
+    ]
     start = inverse(np.random.default_rng(0).normal(size=size))
     try:
         values, vectors = eigsh(
