@@ -115,6 +115,8 @@ class TrainingResult:
         Every argument of the trainer, JSON-able.
     weights : dict
         Of squared residuals, eq. (4.2), as the fit took them; with weights by the theory also how they were found.
+    unstable : str
+        Which model is not stable on which training cell, where and what to do; empty if both are.
     """
 
     calculator: LinearACE
@@ -130,6 +132,7 @@ class TrainingResult:
     timings: dict[str, float]
     settings: dict[str, Any] = field(default_factory=dict)
     weights: dict[str, Any] = field(default_factory=dict)
+    unstable: str = ""
 
     def __str__(self) -> str:
         fit, errors = self.fit, self.errors
@@ -140,6 +143,7 @@ class TrainingResult:
             + (f" ({fit.constraint_rank} constraints)" if self.matched else ""),
             *([fit.note] if fit.note else []),
             *([self.weights["said"]] if "said" in self.weights else []),
+            *([self.unstable] if self.unstable else []),
             f"{'':34s}{'test':>14s}{'train':>14s}",
         ]
         for name in DEFINITIONS:
@@ -175,6 +179,7 @@ class TrainingResult:
             "timings": self.timings,
             "settings": self.settings,
             "weights": self.weights,
+            "unstable": self.unstable,
             "fit": numbers,
             "cells": [_described(cell) for cell in self.cells],
         }
@@ -237,6 +242,7 @@ def _assembled(
         timings=content["timings"],
         settings=content["settings"],
         weights=content["weights"],
+        unstable=content["unstable"],
     )
 
 

@@ -377,8 +377,14 @@ class DefectTrainer:
             weight = weights_of(by_defect, cell.defect).force_constants
             yield from cell_blocks(self.basis, cell.relaxed, in_components(hessian, cell.unrelaxed), weight)
         for host, constants in zip(self._hosts(), self.force_constants(), strict=True):
-            parts = constants.sites_s, constants.multiplicity_s, constants.columns_sanb
-            yield from crystal_blocks(self.basis, host, *parts, weights_of(by_defect, "").force_constants)
+            yield from crystal_blocks(
+                self.basis,
+                host,
+                constants.sites_s,
+                constants.multiplicity_s,
+                constants.columns_sanb,
+                weights_of(by_defect, "").force_constants,
+            )
 
     def _weighed(self, W_E: float) -> TriangularFactor:
         """Return the system with one weight of energies, from the triangles of energies and of the rest."""
@@ -514,8 +520,7 @@ class DefectTrainer:
             settings=self.settings(),
             weights=self._weights_used(),
         )
-        self._gate(operators, result)
-        return result
+        return self._gated(operators, result)
 
     def posterior(self) -> Posterior:
         """Return what the fit leaves uncertain, scaled to the force errors of the test samples."""
@@ -587,14 +592,17 @@ class DefectTrainer:
             found.append(measure_operators(cell.name, cell.defect, cell.unrelaxed, theirs, ours))
         return found
 
-    def _gate(self, operators: list[CellOperators], result: TrainingResult) -> None:
+    def _gated(self, operators: list[CellOperators], result: TrainingResult) -> TrainingResult:
+        """Let a result pass if both models are stable."""
         try:
             require_stable(operators)
         except StabilityError as error:
+            result = replace(result, unstable=str(error))
             if self.on_unstable == "raise":
                 error.result = result
                 raise
             warnings.warn(str(error), InstabilityWarning, stacklevel=3)
+        return result
 
     def _measure(
         self, calculator: LinearACE, fit: LinearFit, operators: list[CellOperators]

@@ -83,12 +83,10 @@ def balance(measure: Callable[[float], Trial]) -> Balance:
         trials.append(measure(W_E))
         if trials[-1].balanced:
             return _choose(trials)
-    W_E = _next(trials[-1], trials)
-    while len(trials) < MOST and W_E is not None:
-        trials.append(measure(W_E))
+    while len(trials) < MOST and (following := _next(trials[-1], trials)) is not None:
+        trials.append(measure(following))
         if trials[-1].balanced and trials[-1] in _admissible(trials):
             break
-        W_E = _next(trials[-1], trials)
     return _choose(trials)
 
 

@@ -8,6 +8,7 @@ rows, one column after another, so that memory is that of one column. Enter at `
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 from ase import Atoms
 
 from ase_mlipgen.fit.rows import Array, Basis, RowBlock, hessian_rows
@@ -48,8 +49,8 @@ def cell_blocks(basis: Basis, atoms: Atoms, hessian: Array, weight: float = 1.0)
 def crystal_blocks(
     basis: Basis,
     perfect: Atoms,
-    sites_s: Array,
-    multiplicity_s: Array,
+    sites_s: npt.ArrayLike,
+    multiplicity_s: npt.ArrayLike,
     columns_sanb: Array,
     weight: float = 1.0,
 ) -> Iterator[RowBlock]:

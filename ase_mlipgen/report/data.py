@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from ase import Atoms
 
 from ase_mlipgen.labels import LabelledCell
 from ase_mlipgen.result import TrainingCell
@@ -81,6 +82,33 @@ def _of_defect(model: Any, name: str, labelled: Sequence[LabelledCell], known: A
     planar = all(is_planar(cell.atoms) for cell in labelled)
     both = [np.concatenate(parts) for parts in zip(*forces, strict=True)]
     return Predictions(name, reference, predicted, both[0], both[1], np.concatenate(distances), planar)
+
+
+class Judged(NamedTuple):
+    """Predicted standard deviation and true error of the force on each atom, (n,) arrays, eV/Å; and its grade."""
+
+    predicted: Floats
+    actual: Floats
+    grade: Floats
+
+
+def judge(model: Any, structures: Sequence[tuple[Atoms, Floats]]) -> Judged | None:
+    """Compare a model's posterior with its errors; None for a model without one, or no structures.
+
+    Parameters
+    ----------
+    model : LinearACE
+    structures : atoms and the reference's forces on them, (n_atoms, 3), eV/Å
+    """
+    if getattr(model, "posterior", None) is None or not structures:
+        return None
+    parts = []
+    for atoms, forces in structures:
+        probe, found = atoms.copy(), model.get_uncertainty(atoms)
+        probe.calc = model
+        errors = np.linalg.norm(probe.get_forces(apply_constraint=False) - forces, axis=1)
+        parts.append((np.linalg.norm(found.forces_std, axis=1), errors, found.grade_i))
+    return Judged(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
 def binned(x: Floats, y: Floats, n_bins: int = 16, logarithmic: bool = False) -> tuple[Floats, Floats]:

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import eigh
-from scipy.sparse import issparse
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from ase_mlipgen.theory.norms import Bonds, DualNorm, laplacian, strain_norm
@@ -117,8 +116,8 @@ def _check(A: Any, bonds: Bonds) -> None:
             + (f" or {(sizes[0], sizes[0])}, in the plane" if bonds.dimension == 2 else "")
             + f" for {bonds.n_sites} sites"
         )
-    numbers = A.data if issparse(A) else A if isinstance(A, np.ndarray) else np.zeros(1)
-    if not np.isfinite(numbers).all():
+    numbers = A.data if hasattr(A, "toarray") else A
+    if not isinstance(A, LinearOperator) and not np.isfinite(numbers).all():
         raise ValueError("the operator contains NaN or infinity; expected finite force constants")
 
 
@@ -126,7 +125,7 @@ def _dense(A: Any, bonds: Bonds, which: str) -> tuple[float, Floats]:
     n, d = bonds.n_sites, bonds.dimension
     if isinstance(A, LinearOperator):
         A = A @ np.eye(A.shape[0])
-    full = np.asarray(A.toarray() if issparse(A) else A, dtype=float)
+    full: Floats = np.array(A.toarray() if hasattr(A, "toarray") else A, dtype=np.float64)
     blocks = full.reshape(n, full.shape[0] // n, n, -1)[:, :d, :, :d]
     # Means off on both sides: differences of forces do not annihilate translations to the last digit.
     blocks = blocks - blocks.mean(axis=0, keepdims=True)
@@ -164,12 +163,11 @@ def _lanczos(A: Any, norm: DualNorm, which: str) -> tuple[float, Floats]:
         return np.ravel(x[1:] - x[0])
 
     size = d * (n - 1)
-    operators: list[Any] = [
-        LinearOperator((size, size), matvec=f, dtype=float) for f in (product, metric, inverse)
-    ]
+    operators = [LinearOperator((size, size), matvec=f, dtype=float) for f in (product, metric, inverse)]
+    solver: Any = eigsh  # overloads that do not know string variables
     start = inverse(np.random.default_rng(0).normal(size=size))
     try:
-        values, vectors = eigsh(
+        values, vectors = solver(
             operators[0], k=1, M=operators[1], Minv=operators[2], which=which, ncv=min(VECTORS, size - 1),
             tol=TOLERANCE, v0=start, maxiter=MOST_RESTARTS,
         )  # fmt: skip

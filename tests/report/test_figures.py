@@ -135,5 +135,14 @@ def test_every_figure_is_a_png_with_ink_and_no_setting_is_left_changed(result, c
         for axes in figure.axes:
             assert axes.has_data() or axes.texts
         assert as_png(figure).startswith(b"\x89PNG")
-    assert names == ["summary", "cells", "parity", "distance", "decay", "energies", "coefficients"]
+    assert names == [
+        "summary",
+        "cells",
+        "parity",
+        "distance",
+        "decay",
+        "energies",
+        "calibration",
+        "coefficients",
+    ]
     assert dict(mpl.rcParams) == before
