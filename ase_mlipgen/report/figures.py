@@ -212,10 +212,11 @@ def calibration_figure(judged: Mapping[str, Judged]) -> "Figure":
         x, y, grade = found.predicted[seen], found.actual[seen], found.grade[seen]
         for axes, along in ((left, x), (right, grade)):
             axes.plot(along, y, ".", ms=2.0, color=colour, mec="none", alpha=0.25, rasterized=True)
-        share = np.mean(found.actual <= 2.0 * found.predicted)
-        label = f"{name}: {share:.0%} below twice"
+        label = f"{name}: {found.coverage:.0%} below twice"
         left.plot(*binned(x, y, 10, logarithmic=True), "o-", ms=4, color=colour, label=label)
         right.plot(*binned(grade, y, 10), "o-", ms=4, color=colour, label=name)
+        if found.floor:
+            left.axhline(found.floor, color=colour, lw=0.8, ls=":", zorder=0)
     limits = left.get_xlim()
     left.plot(limits, limits, "-", color=GREY, lw=0.8, zorder=0)
     logarithmic(left, "xy")

@@ -100,11 +100,13 @@ def _judged(result: TrainingResult, comparison: Comparison | None) -> dict[str, 
 
     There the model's forces are its errors, up to the tolerance of the relaxation.
     """
-    sets = {"test set": [(cell.atoms, cell.forces) for cell in result.test if cell.config_type == "defect"]}
+    model = result.calculator
+    tests = [(cell.atoms, cell.forces) for cell in result.test if cell.config_type == "defect"]
+    found = {"test set": judge(model, tests)}
     if comparison is not None:
-        atoms = comparison.reference.atoms
-        sets["large cell, reference at rest"] = [(atoms, np.zeros((len(atoms), 3)))]
-    found = {name: judge(result.calculator, structures) for name, structures in sets.items()}
+        rest = comparison.reference
+        at_rest = [(rest.atoms, np.zeros((len(rest.atoms), 3)))]
+        found["large cell, reference at rest"] = judge(model, at_rest, rest.fmax)
     return {name: judged for name, judged in found.items() if judged is not None}
 
 
