@@ -72,7 +72,9 @@ def posterior_root(factor: TriangularFactor, fit: LinearFit, constraints: Constr
         root = _inverse_root(S, sigma, tau)
         y = root / reduced[:, None]
         if space is not None:
-            y = y - space.range @ (space.range.T @ y)
+            # Twice: what the constraints fix has the prior's size here, and its round-off would show.
+            for _ in range(2):
+                y = y - space.range @ (space.range.T @ y)
         return Root(np.ascontiguousarray(y / scale[:, None]), float(sigma), tau)
 
 
