@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -115,12 +116,12 @@ class Posterior:
             The file is damaged, or of a model with other coefficients.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
                 content: dict[str, Any] = dict(file)
             sigma, tau, inflation = (float(x) for x in content["numbers"])
             found = cls(content["root"], content["grade_root"], sigma, tau, inflation)
             model = content["model"]
-        except (OSError, KeyError, ValueError, EOFError) as error:
+        except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
             raise PosteriorError(
                 f"{path} holds no posterior ({error}); it was damaged: save the model again"
             ) from error

@@ -494,6 +494,7 @@ class DefectTrainer:
             for category, text in doubts(self.cells(), self.basis.cutoff, self.n_perfect):
                 warnings.warn(text, category, stacklevel=2)
             with self._timed("fit in all"):
+                self._gate_reference()
                 fit = self.fit()
             calculator = LinearACE(
                 self.basis, fit.coefficients, self.one_body(), metadata={"settings": self.settings()}
@@ -591,6 +592,12 @@ class DefectTrainer:
             ours = hessian_of(cell.relaxed, calculator, theirs is None or self._analytic())
             found.append(measure_operators(cell.name, cell.defect, cell.unrelaxed, theirs, ours))
         return found
+
+    def _gate_reference(self) -> None:
+        """Refuse an equilibrium that is none before labels are spent on it, where the Hessian costs nothing."""
+        if self.on_unstable == "raise" and self._analytic():
+            for cell, hessian in zip(self.relax(), self.defect_hessians(), strict=True):
+                require_stable([measure_operators(cell.name, cell.defect, cell.unrelaxed, hessian, None)])
 
     def _gated(self, operators: list[CellOperators], result: TrainingResult) -> TrainingResult:
         """Let a result pass if both models are stable."""

@@ -265,6 +265,21 @@ def test_operator_norms_are_those_of_both_hessians_and_cost_labels_where_asked()
     assert "not measured" in str(small(reference=WithoutHessian, basis=basis, matching=None).run())
 
 
+def test_an_unstable_reference_is_refused_before_labels(monkeypatch):
+    """The hollow interstitial of a cell of 13 atoms is a saddle point, where the symmetric start relaxes to."""
+    trainer = small(defects=Interstitial((0.5, 0.5 / 3, 0.0)), size=4)
+    monkeypatch.setattr(trainer, "label", lambda: pytest.fail("labels are made for nothing"))
+    with pytest.raises(StabilityError, match="the reference is not stable on interstitial, L = 4") as caught:
+        trainer.run()
+    atoms = trainer.relax()[0].relaxed.copy()
+    energies = []
+    for step in (0.0, 0.2):
+        moved = atoms.copy()
+        moved.positions += step * caught.value.mode_ic
+        energies.append(EAM2D().get_potential_energy(moved))
+    assert energies[1] < energies[0]
+
+
 def test_an_unstable_model_is_refused_and_kept():
     """The gate names model, cell and soft mode, and gives the result all the same."""
     with pytest.raises(StabilityError, match="the surrogate is not stable") as caught:
@@ -277,6 +292,68 @@ def test_an_unstable_model_is_refused_and_kept():
     atoms.calc = error.result.calculator
     curvature = np.sum(error.mode_ic * atoms.calc.hessian_product(atoms, error.mode_ic))
     assert curvature == pytest.approx(error.value, rel=1e-6)
+
+
+def test_weights_by_the_theory_do_not_spoil_forces_and_are_told(tmp_path, capsys):
+    """Against fits with numbers: the same system, forces as good as with the paper's weights, energies no worse."""
+    basis = ACEBasis(["W"], order=3, degree=10, cutoff=4.0)
+    found = small(basis=basis, weights="theory", n_train=30, progress=True).run()
+    assert "weights by the theory: W_E = " in capsys.readouterr().err
+    paper = small(basis=basis, n_train=30).run()
+    assert found.train_errors.eps_F_rmse <= 1.1 * paper.train_errors.eps_F_rmse
+    assert found.train_errors.eps_E <= paper.train_errors.eps_E
+    same = small(basis=basis, n_train=30, weights={"energy": found.weights["energy"], "forces": 1.0}).run()
+    assert same.fit.n_rows == found.fit.n_rows
+    assert same.errors.eps_F_rmse == pytest.approx(
+        found.errors.eps_F_rmse, rel=0.3
+    )  # round-off in the pivoting
+    reached = found.train_errors.eps_E <= found.train_errors.eps_F**2
+    assert found.weights["balance"] == ("reached" if reached else "not reachable")
+    assert found.weights["said"] in str(found)
+    found.save(tmp_path)
+    assert TrainingResult.load(tmp_path).weights == found.weights
+    assert found.settings["weights"] == "theory"
+
+
+def test_a_coarse_model_reaches_the_balance():
+    """Large force errors leave room for energies: eps_F^2 is then above eps_E."""
+    found = small(basis=ACEBasis(["W"], order=2, degree=4, cutoff=4.0), weights="theory", matching=("energies",),
+                  on_unstable="warn", amplitude=0.1)  # fmt: skip
+    assert found.balance().reached
+    assert found.balance().chosen.eps_E <= found.balance().chosen.eps_F ** 2
+
+
+def test_observed_force_constants_become_better():
+    """Rows of the Hessians, plain fit: eps_FC falls, as |H - H~|_F is what they weigh."""
+    basis = ACEBasis(["W"], order=3, degree=10, cutoff=4.0)
+    kinds = ("energy", "forces", "force_constants")
+    plain = small(basis=basis, matching=None).run()
+    weighed = {"energy": 100, "forces": 1, "force_constants": 100}
+    found = small(basis=basis, matching=None, observations=kinds, weights=weighed).run()
+    assert found.errors.eps_FC < 0.5 * plain.errors.eps_FC
+    assert found.errors.force_constants_percent < 0.5 * plain.errors.force_constants_percent
+    n, perfect = len(found.cells[0].relaxed), len(found.cells[0].perfect)
+    assert found.fit.n_rows == plain.fit.n_rows + n * (2 * n + 1) + 4 * perfect
+
+
+def test_forces_in_the_dual_norm():
+    """At full rank the fit that minimises the dual norm has the smaller one, on the training samples."""
+    basis = ACEBasis(["W"], order=2, degree=8, cutoff=4.0)
+    weights = {"energy": 0.0, "forces": 1.0}
+    found = {
+        norm: small(
+            basis=basis, matching=None, n_perfect=0, force_norm=norm, weights=weights, rtol=0.0, uncertainty=False,
+            on_unstable="warn", n_train=40,
+        )
+        for norm in ("l2", "dual")
+    }  # fmt: skip
+    errors = {}
+    for norm, trainer in found.items():
+        with pytest.warns(UndeterminedEnergyWarning):
+            errors[norm] = trainer.run().train_errors
+    assert errors["dual"].eps_F_rmse < errors["l2"].eps_F_rmse
+    assert errors["dual"].force_rmse > errors["l2"].force_rmse
+    assert found["dual"].settings()["force_norm"] == "dual"
 
 
 def test_settings_name_the_reference():
@@ -331,6 +408,10 @@ def test_progress_speaks_on_stderr_and_can_be_silent(capsys):
         ({"rtol": 2.0}, ValueError, "rtol"),
         ({"distribution": "cauchy"}, ValueError, "cauchy"),
         ({"observations": ("energy", "charges")}, ValueError, "charges"),
+        ({"weights": "theorie"}, ValueError, "theorie"),
+        ({"weights": "theory", "matching": None}, ValueError, "matching"),
+        ({"force_norm": "l1"}, ValueError, "l1"),
+        ({"on_unstable": "ignore"}, ValueError, "ignore"),
     ],
 )
 def test_nonsense_is_named_before_anything_runs(changes, error, said):
