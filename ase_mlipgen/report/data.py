@@ -122,7 +122,8 @@ def judge(model: Any, structures: Sequence[tuple[Atoms, Floats]], floor: float =
         probe.calc = model
         errors = np.linalg.norm(probe.get_forces(apply_constraint=False) - forces, axis=1)
         parts.append((np.linalg.norm(found.forces_std, axis=1), errors, found.grade_i))
-    return Judged(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)), floor)
+    predicted, actual, grade = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return Judged(predicted, actual, grade, floor)
 
 
 def binned(x: Floats, y: Floats, n_bins: int = 16, logarithmic: bool = False) -> tuple[Floats, Floats]:
