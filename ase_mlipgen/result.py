@@ -63,7 +63,8 @@ class Census:
     n_cells : int
         Training cells (defects times sizes).
     n_labels : int
-        Calls of the reference for labels; relaxations and the force constants of the perfect cells come on top.
+        Calls of the reference for labels; relaxations, the force constants of the perfect cells and, where they are
+        asked for and not analytic, those of the training cells (6 an atom, 4 in a plane) come on top.
     n_atoms : int
         Atoms of the largest cell.
     n_rows, n_functions : int

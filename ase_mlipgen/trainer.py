@@ -131,7 +131,8 @@ class DefectTrainer:
         What to do where reference or surrogate are not stable: see `StabilityError`, which carries the result.
     force_norm : {"l2", "dual"}
         In which squared force residuals of a cell are measured: by components, or in the dual of the strain norm, in
-        which the theory measures eps_F.
+        which the theory measures eps_F. The latter is taken times the mean diagonal of the bond Laplacian, twice the
+        coordination, so that weights mean about the same in both.
     uncertainty : bool
         Whether the model gets a posterior: see `LinearACE.get_uncertainty`.
 
@@ -364,11 +365,15 @@ class DefectTrainer:
         return found
 
     def _metrics(self, cells: Sequence[LabelledCell]) -> list[Any] | None:
-        """Return the root of the dual norm of every cell; None where components count."""
+        """Return the root of the dual norm of every cell, to the scale of components; None where these count."""
         if self.force_norm == "l2":
             return None
-        known = {(c.defect, len(c.unrelaxed)): DualNorm(bonds(c.unrelaxed)).root() for c in self.cells()}
-        known |= {("", len(host)): DualNorm(bonds(host)).root() for host in self._hosts()}
+        starts = {(c.defect, len(c.unrelaxed)): c.unrelaxed for c in self.cells()}
+        starts |= {("", len(host)): host for host in self._hosts()}
+        known = {}
+        for which, atoms in starts.items():
+            links = bonds(atoms)
+            known[which] = np.sqrt(2.0 * len(links.i_b) / links.n_sites) * DualNorm(links).root()
         return [known[cell.defect, len(cell.atoms)] for cell in cells]
 
     def _hessian_blocks(self, weights: Mapping[str, Any]) -> Iterator[RowBlock]:

@@ -66,6 +66,21 @@ def test_against_brute_force(name, kept, monkeypatch):
     assert np.abs(soft.mode_ic.sum(axis=0)).max() < 1e-9
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_the_dual_norm_and_its_root_against_brute_force(name):
+    """To 1e-8: the largest f.u / ||Du||, from the spectrum of K on zero sums."""
+    norm = DualNorm(bonds(CASES[name]))
+    n, d = norm.bonds.n_sites, norm.bonds.dimension
+    f = np.random.default_rng(0).normal(size=(n, 3))
+    f -= f.mean(axis=0)
+    f[:, d:] = 0.0
+    free = null_space(np.ones((1, n)))
+    values, vectors = np.linalg.eigh(free.T @ laplacian(norm.bonds).toarray() @ free)
+    expected = np.linalg.norm((vectors.T @ free.T @ f) / np.sqrt(values)[:, None])
+    assert norm(f) == pytest.approx(expected, rel=1e-8)
+    assert np.linalg.norm(norm.root() @ f) == pytest.approx(expected, rel=1e-8)
+
+
 @given(seed=st.integers(0, 2**32 - 1), name=st.sampled_from(["sheet, 11 atoms", "copper, 31 atoms"]))
 @settings(max_examples=20, deadline=None)
 def test_it_is_a_norm_of_operators_from_displacements_to_forces(seed, name):
