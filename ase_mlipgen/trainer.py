@@ -36,7 +36,6 @@ from ase_mlipgen.fit import Constraints, LinearFit, RowBlock, TriangularFactor, 
 from ase_mlipgen.fit.balance import Balance, Trial, balance
 from ase_mlipgen.fit.hessians import cell_blocks, crystal_blocks
 from ase_mlipgen.fit.one_body import average_E0
-from ase_mlipgen.fit.posterior import leverage_root, posterior_root
 from ase_mlipgen.fit.rows import kinds_of
 from ase_mlipgen.fit.weights import parse, weights_of
 from ase_mlipgen.labels import LabelledCell, LabelStore, as_factory, label
@@ -59,7 +58,7 @@ from ase_mlipgen.theory.force_constants import (
     full_hessian,
 )
 from ase_mlipgen.theory.matching import checked_conditions, matching_constraints
-from ase_mlipgen.theory.norms import DualNorm, bonds
+from ase_mlipgen.theory.norms import force_metric
 from ase_mlipgen.theory.stability import (
     CellOperators,
     InstabilityWarning,
@@ -68,12 +67,10 @@ from ase_mlipgen.theory.stability import (
     require_stable,
     summarise,
 )
-from ase_mlipgen.theory.uncertainty import inflation
+from ase_mlipgen.theory.uncertainty import posterior_of
 from ase_mlipgen.threads import available_threads
 
 PAPER_WEIGHTS = {"energy": 100.0, "forces": 1.0}
-HELD_OUT = 20  # test samples that the posterior is scaled to
-SITES = 2000  # rows of site energies that the extrapolation grade is measured by, at least
 
 
 class DefectTrainer:
@@ -365,15 +362,11 @@ class DefectTrainer:
         return found
 
     def _metrics(self, cells: Sequence[LabelledCell]) -> list[Any] | None:
-        """Return the root of the dual norm of every cell, to the scale of components; None where these count."""
+        """Return the root of the dual norm of every cell; None where components count."""
         if self.force_norm == "l2":
             return None
-        starts = {(c.defect, len(c.unrelaxed)): c.unrelaxed for c in self.cells()}
-        starts |= {("", len(host)): host for host in self._hosts()}
-        known = {}
-        for which, atoms in starts.items():
-            links = bonds(atoms)
-            known[which] = np.sqrt(2.0 * len(links.i_b) / links.n_sites) * DualNorm(links).root()
+        known = {(c.defect, len(c.unrelaxed)): force_metric(c.unrelaxed) for c in self.cells()}
+        known |= {("", len(host)): force_metric(host) for host in self._hosts()}
         return [known[cell.defect, len(cell.atoms)] for cell in cells]
 
     def _hessian_blocks(self, weights: Mapping[str, Any]) -> Iterator[RowBlock]:
@@ -533,21 +526,10 @@ class DefectTrainer:
 
         def compute() -> Posterior:
             fit, (train, test) = self.fit(), self.label()
-            root, sigma, tau = posterior_root(self.factor(), fit, self.constraints)
-            sites = self._sites([cell.atoms for cell in train])
-            seen = TriangularFactor(len(self.basis)).add(sites, np.zeros(len(sites)))
-            found = Posterior(root, leverage_root(seen, sites), sigma, tau)
             model = LinearACE(self.basis, fit.coefficients, self.one_body())
-            held_out = [cell for cell in test if cell.config_type == "defect"][:HELD_OUT]
-            return replace(found, inflation=inflation(found, model, held_out))
+            return posterior_of(model, fit, self.factor(), self.constraints, train, test)
 
         return self._once("posterior", compute)
-
-    def _sites(self, samples: list[Atoms]) -> Any:
-        """Return rows of site energies of samples evenly picked, as many as tell the span of all."""
-        wanted = max(SITES, 4 * len(self.basis)) / max(1, sum(len(atoms) for atoms in samples))
-        step = max(1, int(1.0 / wanted))
-        return np.concatenate([self.basis.site_rows(atoms) for atoms in samples[::step]])
 
     def _weights_used(self) -> dict[str, Any]:
         """Return the weights of the fit in the convention of eq. (4.2), and how they were found."""

@@ -166,6 +166,12 @@ def dual_norm(bonds: Bonds | DualNorm, f: npt.ArrayLike) -> float:
     return norm(f)
 
 
+def force_metric(atoms: Atoms) -> npt.NDArray[np.float64]:
+    """Return `DualNorm.root` of a cell to the scale of components: times the root of K's mean diagonal, (n, n)."""
+    links = bonds(atoms)
+    return np.asarray(np.sqrt(2.0 * len(links.i_b) / links.n_sites) * DualNorm(links).root())
+
+
 def _components(bonds: Bonds, field: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Give the components that count of a field on the sites."""
     field_ic = np.asarray(field, dtype=float)

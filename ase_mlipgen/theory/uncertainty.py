@@ -1,19 +1,28 @@
-"""Predicted standard deviations against true errors: the scale of a posterior, and calibration.
+"""Uncertainties of a fit: its posterior, scaled to held-out errors, and predictions against true errors.
 
-Enter at `inflation`, `calibration`.
+Enter at `posterior_of`, `calibration`.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import spearmanr
 
+from ase_mlipgen.fit import Constraints, LinearFit, TriangularFactor
+from ase_mlipgen.fit.posterior import leverage_root, posterior_root
 from ase_mlipgen.labels import LabelledCell
 from ase_mlipgen.posterior import Posterior
 
 Floats = npt.NDArray[np.float64]
+
+HELD_OUT = 20
+"""Test samples that the posterior is scaled to."""
+
+SITES = 2000
+"""Rows of site energies that the extrapolation grade is measured by, at least."""
 
 
 class Calibration(NamedTuple):
@@ -33,6 +42,40 @@ class Calibration(NamedTuple):
     actual: Floats
     coverage: float
     correlation: float
+
+
+def posterior_of(
+    model: Any,
+    fit: LinearFit,
+    factor: TriangularFactor,
+    constraints: Constraints | None,
+    train: Sequence[LabelledCell],
+    test: Sequence[LabelledCell],
+) -> Posterior:
+    """Compute the posterior of a fit, its scale and its grades.
+
+    Parameters
+    ----------
+    model : LinearACE
+        With the fit's coefficients.
+    fit, factor, constraints : what was solved
+    train : labelled cells
+        Whose sites define the grade; evenly picked, as many as tell the span of all.
+    test : labelled cells
+        The first `HELD_OUT` with a defect set the scale.
+    """
+    root, sigma, tau = posterior_root(factor, fit, constraints)
+    sites = _site_rows(model.basis, train)
+    seen = TriangularFactor(len(model.basis)).add(sites, np.zeros(len(sites)))
+    found = Posterior(root, leverage_root(seen, sites), sigma, tau)
+    held_out = [cell for cell in test if cell.config_type == "defect"][:HELD_OUT]
+    return replace(found, inflation=inflation(found, model, held_out))
+
+
+def _site_rows(basis: Any, cells: Sequence[LabelledCell]) -> Floats:
+    share = max(SITES, 4 * len(basis)) / max(1, sum(len(cell.atoms) for cell in cells))
+    step = max(1, int(1.0 / share))
+    return np.concatenate([basis.site_rows(cell.atoms) for cell in cells[::step]])
 
 
 def inflation(posterior: Posterior, model: Any, held_out: Sequence[LabelledCell]) -> float:
