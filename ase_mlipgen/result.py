@@ -63,7 +63,8 @@ class Census:
     n_cells : int
         Training cells (defects times sizes).
     n_labels : int
-        Calls of the reference for labels; relaxations and the force constants of the perfect cells come on top.
+        Calls of the reference for labels; relaxations, the force constants of the perfect cells and, where they are
+        asked for and not analytic, those of the training cells (6 an atom, 4 in a plane) come on top.
     n_atoms : int
         Atoms of the largest cell.
     n_rows, n_functions : int
@@ -113,6 +114,10 @@ class TrainingResult:
         Wall time of each stage, s.
     settings : dict
         Every argument of the trainer, JSON-able.
+    weights : dict
+        Of squared residuals, eq. (4.2), as the fit took them; with weights by the theory also how they were found.
+    unstable : str
+        Which model is not stable on which training cell, where and what to do; empty if both are.
     """
 
     calculator: LinearACE
@@ -127,6 +132,8 @@ class TrainingResult:
     census: Census
     timings: dict[str, float]
     settings: dict[str, Any] = field(default_factory=dict)
+    weights: dict[str, Any] = field(default_factory=dict)
+    unstable: str = ""
 
     def __str__(self) -> str:
         fit, errors = self.fit, self.errors
@@ -136,14 +143,20 @@ class TrainingResult:
             f"matched exactly: {', '.join(self.matched).replace('_', ' ') or 'nothing'}"
             + (f" ({fit.constraint_rank} constraints)" if self.matched else ""),
             *([fit.note] if fit.note else []),
-            f"{'':34s}{'test':>12s}{'train':>12s}",
+            *([self.weights["said"]] if "said" in self.weights else []),
+            *([self.unstable] if self.unstable else []),
+            f"{'':34s}{'test':>14s}{'train':>14s}",
         ]
         for name in DEFINITIONS:
             label, unit, _ = DEFINITIONS[name]
             values = (getattr(errors, name), getattr(self.train_errors, name))
-            lines.append(f"{f'{label} ({unit})':34s}" + "".join(f"{value:12.3e}" for value in values))
+            lines.append(f"{f'{label} ({unit})':34s}" + "".join(_shown(value) for value in values))
         lines.append("wall times: " + ", ".join(f"{k} {duration(v)}" for k, v in self.timings.items()))
         return "\n".join(lines)
+
+    def committee(self, n: int = 10, seed: int = 0) -> list[LinearACE]:
+        """Draw n models from the posterior of the fit; see `LinearACE.committee`."""
+        return self.calculator.committee(n, seed)
 
     def save(self, directory: str | Path) -> Path:
         """Write the result to a directory (made if absent) and return its path."""
@@ -166,6 +179,8 @@ class TrainingResult:
             "census": asdict(self.census),
             "timings": self.timings,
             "settings": self.settings,
+            "weights": self.weights,
+            "unstable": self.unstable,
             "fit": numbers,
             "cells": [_described(cell) for cell in self.cells],
         }
@@ -227,7 +242,13 @@ def _assembled(
         census=Census(**census),
         timings=content["timings"],
         settings=content["settings"],
+        weights=content["weights"],
+        unstable=content["unstable"],
     )
+
+
+def _shown(value: float | None) -> str:
+    return f"{'not measured':>14s}" if value is None else f"{value:14.3e}"
 
 
 FILES = ("result.json", "model.json", "result.npz", "labels_train.extxyz", "labels_test.extxyz")

@@ -14,6 +14,7 @@ LEVELS = [
     {"durable", "jit", "lapack", "simd", "symmetry", "threads", "workspace"},
     {"ace", "eam", "neighbors", "progress", "tightbinding"},
     {"basis"},
+    {"posterior"},
     {"calculators"},
     {"defects", "labels", "fit"},
     {"theory"},

@@ -26,6 +26,7 @@ from ase_mlipgen.census import NarrowCellWarning, UndeterminedEnergyWarning
 from ase_mlipgen.labels import LabelError
 from ase_mlipgen.result import ResultDirectoryError
 from ase_mlipgen.theory.compare import compare
+from ase_mlipgen.theory.stability import InstabilityWarning, StabilityError
 from tests.references import Failing
 
 COPPER = bulk("Cu", cubic=True, a=3.58982559)  # the minimum of EMT
@@ -144,7 +145,16 @@ def test_same_seed_same_bits_whatever_the_workers():
 def test_two_defects_and_nested_sizes_in_one_fit():
     defects = [Vacancy(), Interstitial((0.5, 0.5 / 3, 0.0))]
     weights = {"vacancy": {"energy": 100, "forces": 1}, "interstitial": {"energy": 100, "forces": 10}}
-    result = small(defects=defects, size=[4, 5], weights=weights).run()
+    with pytest.warns(
+        InstabilityWarning, match="the surrogate is not stable on the perfect crystal, 12 atoms"
+    ):
+        result = small(defects=defects, size=[4, 5], weights=weights, on_unstable="warn").run()
+    assert result.errors.stability < 0.0
+    assert (
+        result.by_defect["interstitial"].reference_stability
+        < 0.0
+        < result.by_defect["vacancy"].reference_stability
+    )
     assert [c.name for c in result.cells] == [
         "vacancy, L = 4", "interstitial, L = 4", "vacancy, L = 5", "interstitial, L = 5",
     ]  # fmt: skip
@@ -219,6 +229,8 @@ def test_store_makes_the_second_run_free(tmp_path):
 
 
 def test_the_reference_gives_force_constants_once():
+    """One Hessian of the perfect cell, one of the relaxed training cell."""
+
     class Counting(EAM2D):
         hessians = 0
 
@@ -227,7 +239,126 @@ def test_the_reference_gives_force_constants_once():
             return super().get_hessian(*args, **kwargs)
 
     small(reference=Counting, basis=ACEBasis(["W"], order=3, degree=10, cutoff=4.0)).run()
-    assert Counting.hessians == 1
+    assert Counting.hessians == 2
+
+
+def test_operator_norms_are_those_of_both_hessians_and_cost_labels_where_asked():
+    """eps_FC from the analytic Hessian and, to the accuracy of differences, from labels; without either, unknown."""
+
+    class WithoutHessian(EAM2D):
+        pass
+
+    WithoutHessian.implemented_properties = EAM2D.implemented_properties[:-2]
+
+    basis = ACEBasis(["W"], order=3, degree=10, cutoff=4.0)
+    found = {
+        asked: small(reference=reference, basis=basis, force_constants=asked, matching=None).run().errors
+        for asked, reference in ((None, EAM2D), (True, WithoutHessian), (False, WithoutHessian))
+    }
+    assert found[True].eps_FC == pytest.approx(found[None].eps_FC, rel=2e-2)
+    assert found[True].reference_stability == pytest.approx(found[None].reference_stability, rel=1e-3)
+    assert found[False].eps_FC is None
+    assert found[False].reference_stability is None
+    assert found[False].stability == pytest.approx(found[None].stability)
+    assert found[False].eps_FC_hom == pytest.approx(found[None].eps_FC_hom, rel=1e-3)
+    assert found[None].eps_FC > 0.0
+    assert "not measured" in str(small(reference=WithoutHessian, basis=basis, matching=None).run())
+
+
+def test_an_unstable_reference_is_refused_before_labels(monkeypatch):
+    """The hollow interstitial of a cell of 13 atoms is a saddle point, where the symmetric start relaxes to."""
+    trainer = small(defects=Interstitial((0.5, 0.5 / 3, 0.0)), size=4)
+    monkeypatch.setattr(trainer, "label", lambda: pytest.fail("labels are made for nothing"))
+    with pytest.raises(StabilityError, match="the reference is not stable on interstitial, L = 4") as caught:
+        trainer.run()
+    atoms = trainer.relax()[0].relaxed.copy()
+    energies = []
+    for step in (0.0, 0.2):
+        moved = atoms.copy()
+        moved.positions += step * caught.value.mode_ic
+        energies.append(EAM2D().get_potential_energy(moved))
+    assert energies[1] < energies[0]
+
+
+def test_an_unstable_model_is_refused_and_kept():
+    """The gate names model, cell and soft mode, and gives the result all the same."""
+    pair = ACEBasis(["W"], order=1, degree=2, cutoff=6.0)
+    with (
+        pytest.warns(NarrowCellWarning),
+        pytest.raises(StabilityError, match="surrogate is not stable") as caught,
+    ):
+        small(basis=pair, size=4, matching=None, n_train=6, n_perfect=2).run()
+    error = caught.value
+    assert error.value < 0.0
+    assert error.result.errors.stability <= error.value
+    assert error.result.unstable == str(error)
+    cell = error.result.cells[0]
+    atoms = (cell.relaxed if error.cell == cell.name else cell.perfect).copy()
+    atoms.calc = error.result.calculator
+    curvature = np.sum(error.mode_ic * atoms.calc.hessian_product(atoms, error.mode_ic))
+    assert curvature == pytest.approx(error.value, rel=1e-6)
+
+
+def test_weights_by_the_theory_do_not_spoil_forces_and_are_told(tmp_path, capsys):
+    """Against fits with numbers: the same system, forces as good as with the paper's weights, energies no worse."""
+    basis = ACEBasis(["W"], order=3, degree=10, cutoff=4.0)
+    found = small(basis=basis, weights="theory", n_train=30, progress=True).run()
+    assert "weights by the theory: W_E = " in capsys.readouterr().err
+    paper = small(basis=basis, n_train=30).run()
+    assert found.train_errors.eps_F_rmse <= 1.1 * paper.train_errors.eps_F_rmse
+    assert found.train_errors.eps_E <= paper.train_errors.eps_E
+    same = small(basis=basis, n_train=30, weights={"energy": found.weights["energy"], "forces": 1.0}).run()
+    assert same.fit.n_rows == found.fit.n_rows
+    assert same.errors.eps_F_rmse == pytest.approx(
+        found.errors.eps_F_rmse, rel=0.3
+    )  # round-off in the pivoting
+    reached = found.train_errors.eps_E <= found.train_errors.eps_F**2
+    assert found.weights["balance"] == ("reached" if reached else "not reachable")
+    assert found.weights["said"] in str(found)
+    found.save(tmp_path)
+    assert TrainingResult.load(tmp_path).weights == found.weights
+    assert found.settings["weights"] == "theory"
+
+
+def test_a_coarse_model_reaches_the_balance():
+    """Large force errors leave room for energies: eps_F^2 is then above eps_E."""
+    found = small(basis=ACEBasis(["W"], order=2, degree=4, cutoff=4.0), weights="theory", matching=("energies",),
+                  on_unstable="warn", amplitude=0.1)  # fmt: skip
+    assert found.balance().reached
+    assert found.balance().chosen.eps_E <= found.balance().chosen.eps_F ** 2
+
+
+def test_observed_force_constants_become_better():
+    """Rows of the Hessians, plain fit: eps_FC falls, as |H - H~|_F is what they weigh."""
+    basis = ACEBasis(["W"], order=3, degree=10, cutoff=4.0)
+    kinds = ("energy", "forces", "force_constants")
+    plain = small(basis=basis, matching=None).run()
+    weighed = {"energy": 100, "forces": 1, "force_constants": 100}
+    found = small(basis=basis, matching=None, observations=kinds, weights=weighed).run()
+    assert found.errors.eps_FC < 0.5 * plain.errors.eps_FC
+    assert found.errors.force_constants_percent < 0.5 * plain.errors.force_constants_percent
+    n, perfect = len(found.cells[0].relaxed), len(found.cells[0].perfect)
+    assert found.fit.n_rows == plain.fit.n_rows + n * (2 * n + 1) + 4 * perfect
+
+
+def test_forces_in_the_dual_norm():
+    """At full rank the fit that minimises the dual norm has the smaller one, on the training samples."""
+    basis = ACEBasis(["W"], order=2, degree=8, cutoff=4.0)
+    weights = {"energy": 0.0, "forces": 1.0}
+    found = {
+        norm: small(
+            basis=basis, matching=None, n_perfect=0, force_norm=norm, weights=weights, rtol=0.0, uncertainty=False,
+            on_unstable="warn", n_train=40,
+        )
+        for norm in ("l2", "dual")
+    }  # fmt: skip
+    errors = {}
+    for norm, trainer in found.items():
+        with pytest.warns(UndeterminedEnergyWarning):
+            errors[norm] = trainer.run().train_errors
+    assert errors["dual"].eps_F_rmse < errors["l2"].eps_F_rmse
+    assert errors["dual"].force_rmse > errors["l2"].force_rmse
+    assert found["dual"].settings()["force_norm"] == "dual"
 
 
 def test_settings_name_the_reference():
@@ -282,6 +413,10 @@ def test_progress_speaks_on_stderr_and_can_be_silent(capsys):
         ({"rtol": 2.0}, ValueError, "rtol"),
         ({"distribution": "cauchy"}, ValueError, "cauchy"),
         ({"observations": ("energy", "charges")}, ValueError, "charges"),
+        ({"weights": "theorie"}, ValueError, "theorie"),
+        ({"weights": "theory", "matching": None}, ValueError, "matching"),
+        ({"force_norm": "l1"}, ValueError, "l1"),
+        ({"on_unstable": "ignore"}, ValueError, "ignore"),
     ],
 )
 def test_nonsense_is_named_before_anything_runs(changes, error, said):

@@ -262,6 +262,31 @@ class ACEBasis:
         forces = columns[:, 1 : 1 + 3 * n_own].T.reshape(n_own, 3, len(self))
         return Design(columns[:, 0], forces, columns[:, 1 + 3 * n_own :].T)
 
+    def site_rows(self, atoms: Atoms) -> Floats:
+        """Return the value of every function at every atom: rows of site energies, (n_atoms, K).
+
+        They sum to the energy row of `design`. One call of the kernels an atom.
+        """
+        mu_i, found = self.element_indices(atoms), pairs(atoms, self.cutoff)
+        first_i, j_p, d_pc = found.first_i, found.j_p, found.vectors()
+        planar, per_element = not d_pc[:, 2].any(), self.n_functions_per_element
+        rows = np.zeros((len(atoms), len(self)))
+        for i, a in enumerate(mu_i.tolist()):
+            # The atom alone with its neighbours: each of them is an atom of its own, whichever it is an image of.
+            own = slice(int(first_i[i]), int(first_i[i + 1]))
+            n = own.stop - own.start
+            first = np.full(n + 2, n, dtype=first_i.dtype)
+            first[0] = 0
+            hood = Neighbourhoods(
+                first, np.arange(1, n + 1, dtype=j_p.dtype), d_pc[own], np.concatenate([[a], mu_i[j_p[own]]])
+            )
+            column = np.zeros((per_element, 4))
+            design_columns(
+                np.array([0]), hood, self.design_plans[planar], self.radial[a], self.angular, column, slice(0, 1)
+            )  # fmt: skip
+            rows[i, a * per_element : (a + 1) * per_element] = column[:, 0]
+        return rows
+
     def design_tangent(self, atoms: Atoms, velocity_ic: npt.ArrayLike) -> Floats:
         """Return the exact derivative of the force rows along a motion: minus the functions' Hessians times it.
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 
 from ase_mlipgen.ace import evaluation, lanes, second_derivatives
@@ -24,10 +25,13 @@ from ase_mlipgen.ace.sites import Structure
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.base import Evaluation, PairCalculator
 from ase_mlipgen.neighbors import Pairs
+from ase_mlipgen.posterior import Posterior, PosteriorError, Uncertainty
 from ase_mlipgen.threads import available_threads
 
 FORMAT = "ase_mlipgen.LinearACE"
 VERSION = 1
+POSTERIOR = ".posterior.npz"
+"""Ending of the file that holds a model's posterior, in place of .json."""
 
 
 class ModelFileError(ValueError):
@@ -48,6 +52,8 @@ class LinearACE(PairCalculator):
         Threads of one evaluation; by default the cores this process may use. Results do not depend on it.
     metadata : mapping, optional
         JSON-able remarks kept in the model file.
+    posterior : Posterior, optional
+        What the fit leaves uncertain: see `get_uncertainty`. Kept in a file of its own beside the model's.
 
     Raises
     ------
@@ -63,9 +69,11 @@ class LinearACE(PairCalculator):
         *,
         threads: int | None = None,
         metadata: Mapping[str, Any] | None = None,
+        posterior: Posterior | None = None,
         **kwargs: Any,
     ) -> None:
         self.basis = basis
+        self.posterior = posterior
         self.coefficients = np.array(coefficients, dtype=float)
         self.metadata = dict(metadata or {})
         self.threads = threads
@@ -124,6 +132,35 @@ class LinearACE(PairCalculator):
             structure, self._potential, v_vic, self.threads or available_threads()
         )
 
+    def get_uncertainty(self, atoms: Atoms) -> Uncertainty:
+        """Return standard deviations of the energy (eV) and the forces (eV/Å), and an extrapolation grade an atom.
+
+        Raises
+        ------
+        PosteriorError
+            The model has no posterior.
+        """
+        return self._known_posterior()(self.basis, atoms)
+
+    def committee(self, n: int = 10, seed: int = 0) -> list["LinearACE"]:
+        """Draw n models from the posterior; the mean of many is this model, their spread `get_uncertainty`'s.
+
+        Raises
+        ------
+        PosteriorError
+            The model has no posterior.
+        """
+        drawn = self._known_posterior().sample(self.coefficients, n, seed)
+        return [LinearACE(self.basis, c, self.E0, threads=self.threads) for c in drawn]
+
+    def _known_posterior(self) -> Posterior:
+        if self.posterior is None:
+            raise PosteriorError(
+                "this model has no posterior: take the calculator of a TrainingResult, or load a model file that "
+                "has its .posterior.npz beside it"
+            )
+        return self.posterior
+
     def _check_order(self) -> None:
         if self.basis.lane_plan is None:
             raise PropertyNotImplementedError(
@@ -135,8 +172,8 @@ class LinearACE(PairCalculator):
         """Write the model to a JSON file and return its path.
 
         The file holds the basis parameters, the coefficients with every digit, E0, the metadata and a
-        checksum. It is written under a temporary name and renamed, so that an interrupted save leaves no half
-        file.
+        checksum; a posterior goes into NAME.posterior.npz beside it. Both are written under a temporary name and
+        renamed, so that an interrupted save leaves no half file.
         """
         path = Path(path)
         if path.suffix != ".json":
@@ -153,6 +190,11 @@ class LinearACE(PairCalculator):
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)
+        beside = path.with_suffix(POSTERIOR)
+        if self.posterior is not None:
+            self.posterior.save(beside, self.coefficients)
+        else:
+            beside.unlink(missing_ok=True)
         return path
 
     @classmethod
@@ -165,13 +207,19 @@ class LinearACE(PairCalculator):
             If there is no such file.
         ModelFileError
             If the file is truncated, altered, not a model of this package, or newer than this version can read.
+        PosteriorError
+            If a posterior lies beside it that is damaged or of another model.
         """
         payload = _read(Path(path))
         try:
             basis = ACEBasis.from_dict(payload["basis"])
-            return cls(basis, payload["coefficients"], payload["E0"], metadata=payload["metadata"], **kwargs)
+            model = cls(basis, payload["coefficients"], payload["E0"], metadata=payload["metadata"], **kwargs)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"{path}: the model's content does not fit together: {error}") from error
+        beside = Path(path).with_suffix(POSTERIOR)
+        if beside.is_file():
+            model.posterior = Posterior.load(beside, model.coefficients)
+        return model
 
     def __repr__(self) -> str:
         return f"LinearACE({self.basis!r}, {len(self.basis)} coefficients)"

@@ -78,8 +78,9 @@ def execute(config: Config, folder: Path, quiet: bool, title: str) -> Outcome:
         trainer = build.trainer(config, executor, folder / LABELS, progress)
         (folder / "config.toml").write_text(text, encoding="utf-8")
         with warnings.catch_warnings():
-            # The census has said it already.
-            warnings.simplefilter("ignore", _warning())
+            # The census has said it already; instabilities fail the run when all is written.
+            for category in _warnings():
+                warnings.simplefilter("ignore", category)
             result = _trained(trainer, progress, folder / LABELS)
         result.save(folder)
         comparison = _compare(config, result, progress)
@@ -117,10 +118,11 @@ def cited_by(config: Config) -> list[str]:
     return [*found, "zbl"] if config.basis.core == "zbl" else found
 
 
-def _warning() -> type[Warning]:
+def _warnings() -> tuple[type[Warning], ...]:
     from ase_mlipgen.census import TrainingWarning
+    from ase_mlipgen.theory.stability import InstabilityWarning
 
-    return TrainingWarning
+    return TrainingWarning, InstabilityWarning
 
 
 def _compare(config: Config, result: "TrainingResult", progress: Progress) -> "Comparison | None":

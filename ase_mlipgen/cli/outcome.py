@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def show(outcome: "Outcome", as_json: bool) -> None:
-    """Print a run's results; raise GateError where the large cell could not be relaxed."""
+    """Print a run's results; raise GateError where a model is not stable or the large cell could not be relaxed."""
     folder = outcome.report.parent
     files = {
         "report": str(outcome.report),
@@ -33,6 +33,8 @@ def show(outcome: "Outcome", as_json: bool) -> None:
         typer.echo(f"whole run {duration(outcome.wall_time)}")
         for name, path in files.items():
             typer.echo(f"{name}: {path}")
+    if outcome.result.unstable:
+        raise GateError(outcome.result.unstable)
     if outcome.comparison is not None and outcome.comparison.failure is not None:
         raise GateError(f"a relaxation of the large cell failed: {outcome.comparison.failure}")
 
@@ -46,7 +48,9 @@ def _show_errors(numbers: dict[str, Any]) -> None:
     )
     matched = ", ".join(fit["matched"]).replace("_", " ") or "nothing"
     typer.echo(f"matched exactly: {matched}" + (f"; {fit['note']}" if fit["note"] else ""))
-    rows = [[label, _number(test[name]), unit, text] for name, (label, unit, text) in DEFINITIONS.items()]
+    if said := numbers["fit"]["weights"].get("said"):
+        typer.echo(said)
+    rows = [[label, _measured(test[name]), unit, text] for name, (label, unit, text) in DEFINITIONS.items()]
     show_table(
         f"errors on the test set, {test['n_cells']} cells", ("", "value", "unit", "definition"), rows, (1,)
     )
@@ -67,6 +71,10 @@ def _show_large(large: dict[str, Any], definition: Any) -> None:
         typer.echo(
             f"relaxation by the {who}: {duration(time)}, {steps} steps, {time / (steps + 1):.3f} s a step"
         )
+
+
+def _measured(value: float | None) -> str:
+    return "not measured" if value is None else _number(value)
 
 
 def _number(value: float | None) -> str:

@@ -164,9 +164,13 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class Fit(Table):
     """The least-squares problem."""
 
-    weights: dict[str, Weight | dict[str, Weight]] = Field(
+    weights: Literal["theory"] | dict[str, Weight | dict[str, Weight]] = Field(
         default={"energy": 100.0, "forces": 1.0},
-        description="of squared residuals, as in eq. (4.2); or such a table a defect",
+        description='of squared residuals, as in eq. (4.2); or such a table a defect; or "theory": eps_E <= eps_F^2',
+    )
+    force_norm: Literal["l2", "dual"] = Field(
+        default="l2",
+        description='squared force residuals: of components, "l2", or in the theory\'s "dual" norm',
     )
     matching: Literal["exact", "none"] | list[Literal["energies", "forces", "force_constants"]] = Field(
         default="exact",
@@ -175,8 +179,12 @@ class Fit(Table):
     rtol: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=1e-6, description="relative tolerance of the rank"
     )
-    observations: list[Literal["energy", "forces", "stress"]] = Field(
-        default=["energy", "forces"], description="what is fitted; may add stress"
+    observations: list[Literal["energy", "forces", "stress", "force_constants"]] = Field(
+        default=["energy", "forces"], description="what is fitted; may add stress, force_constants"
+    )
+    force_constants: bool | None = Field(
+        default=None,
+        description="measure force constants of the defect cells; if not given, where the reference has a Hessian",
     )
     E0: dict[str, Number] | None = Field(
         default=None, description="energy of each element, eV; fitted if not given"

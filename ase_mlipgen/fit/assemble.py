@@ -15,7 +15,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ase_mlipgen.fit.factor import BUFFER, TriangularFactor, leaf_rows
-from ase_mlipgen.fit.rows import DEFAULT_KINDS, Basis, Observed, count_rows, kinds_of, part_rows, row_blocks
+from ase_mlipgen.fit.rows import (
+    DEFAULT_KINDS,
+    Array,
+    Basis,
+    Observed,
+    count_rows,
+    kinds_of,
+    part_rows,
+    row_blocks,
+)
 from ase_mlipgen.fit.weights import Weights, WeightsLike, parse, weights_of
 from ase_mlipgen.threads import blas_threads
 
@@ -34,6 +43,7 @@ class Task(NamedTuple):
     weights: list[Weights]
     E0: dict[str, float]
     kinds: tuple[str, ...]
+    metrics: Sequence[Array | None]
 
 
 def assemble(
@@ -44,6 +54,7 @@ def assemble(
     observations: Iterable[str] = DEFAULT_KINDS,
     executor: Executor | None = None,
     progress: Progress | None = None,
+    metrics: Sequence[Array | None] | None = None,
 ) -> TriangularFactor:
     """Triangle of the weighted least-squares system of labelled cells.
 
@@ -59,6 +70,8 @@ def assemble(
     executor : concurrent.futures.Executor or None
         Threads are enough: the work is in LAPACK and in the basis' kernels.
     progress : callable (cells done, cells) or None
+    metrics : sequence of (n_atoms, n_atoms) arrays or None, one a cell, optional
+        In which squared force residuals are measured: see `rows`.
 
     Returns
     -------
@@ -72,9 +85,23 @@ def assemble(
     kinds, by_defect = kinds_of(observations), parse(weights)
     if not cells:
         raise ValueError("no cells to fit; give at least one labelled cell")
+    metrics = [None] * len(cells) if metrics is None else list(metrics)
+    if len(metrics) != len(cells):
+        raise ValueError(
+            f"{len(metrics)} metrics for {len(cells)} cells; give one each, None for plain squares"
+        )
+    leaves = _leaves(cells, kinds, leaf_rows(len(basis)))
+    ends = np.cumsum([len(leaf) for leaf in leaves])
     tasks = [
-        Task(basis, leaf, [weights_of(by_defect, cell.defect) for cell in leaf], dict(E0), kinds)
-        for leaf in _leaves(cells, kinds, leaf_rows(len(basis)))
+        Task(
+            basis,
+            leaf,
+            [weights_of(by_defect, cell.defect) for cell in leaf],
+            dict(E0),
+            kinds,
+            metrics[end - len(leaf) : end],
+        )
+        for leaf, end in zip(leaves, ends.tolist(), strict=True)
     ]
     tree = _Tree()
     done = 0
@@ -120,8 +147,8 @@ def _leaves(cells: Sequence[Observed], kinds: tuple[str, ...], smallest: int) ->
 def _factor(task: Task) -> TriangularFactor:
     factor = TriangularFactor(len(task.basis))
     with blas_threads(1):
-        for cell, weights in zip(task.cells, task.weights, strict=True):
-            for block in row_blocks(task.basis, cell, weights, task.E0, task.kinds):
+        for cell, weights, metric in zip(task.cells, task.weights, task.metrics, strict=True):
+            for block in row_blocks(task.basis, cell, weights, task.E0, task.kinds, metric=metric):
                 factor.add(block.A, block.b)
         return factor.compact()
 

@@ -38,6 +38,8 @@ class TriangularFactor:
     n_functions : int
     n_rows : int
         Rows that went in so far.
+    n_silent : int
+        Of them, rows of zeros, which say nothing.
     """
 
     def __init__(self, n_functions: int) -> None:
@@ -45,6 +47,7 @@ class TriangularFactor:
             raise ValueError(f"n_functions is {n_functions}; expected at least 1")
         self.n_functions = n_functions
         self.n_rows = 0
+        self.n_silent = 0
         n = n_functions + 1
         self._triangle = np.zeros((n, n), order="F")
         self._buffer = np.empty((0, n), order="F")
@@ -87,6 +90,7 @@ class TriangularFactor:
         self.n_rows += len(target)
         silent = target == 0.0
         silent[silent] = ~matrix[silent].any(axis=1)
+        self.n_silent += int(silent.sum())
         if silent.any():
             matrix, target = matrix[~silent], target[~silent]
         if not self._buffer.size and len(target):
@@ -117,7 +121,16 @@ class TriangularFactor:
         other._flush()
         fold(self._triangle, other._triangle.copy(order="F"), triangular=True)
         self.n_rows += other.n_rows
+        self.n_silent += other.n_silent
         return self
+
+    def scaled(self, weight: float) -> "TriangularFactor":
+        """Return a factor of the same rows, all multiplied by sqrt(weight): by `weight` in squared residuals."""
+        self._flush()
+        found = TriangularFactor(self.n_functions)
+        found.n_rows, found.n_silent = self.n_rows, self.n_silent
+        found._triangle = np.sqrt(weight) * self._triangle
+        return found
 
     def triangle(self) -> Array:
         """Return the triangle of [A | b], (n_functions + 1, n_functions + 1), diagonal not negative."""

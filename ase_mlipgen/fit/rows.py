@@ -106,6 +106,7 @@ def rows(
     weights: Weights,
     E0: Mapping[str, float],
     observations: Iterable[str] = DEFAULT_KINDS,
+    metric: Array | None = None,
 ) -> RowBlock:
     """Weighted rows of one cell.
 
@@ -117,6 +118,8 @@ def rows(
     E0 : mapping of chemical symbols to float
         Energy of an isolated atom, eV.
     observations : iterable of "energy", "forces", "stress"
+    metric : (n_atoms, n_atoms) array, optional
+        W: squared force residuals are sum over components c of |W f_c|^2, instead of |f_c|^2.
 
     Returns
     -------
@@ -129,7 +132,8 @@ def rows(
         functions.
     """
     kinds = kinds_of(observations)
-    return _weighted(basis.design(cell.atoms, "stress" in kinds), basis, cell, weights, E0, kinds)
+    design = basis.design(cell.atoms, "stress" in kinds)
+    return _weighted(design, basis, cell, weights, E0, kinds, metric=metric)
 
 
 def row_blocks(
@@ -139,16 +143,17 @@ def row_blocks(
     E0: Mapping[str, float],
     observations: Iterable[str] = DEFAULT_KINDS,
     most: int | None = None,
+    metric: Array | None = None,
 ) -> Iterator[RowBlock]:
     """Yield the rows of `rows` in blocks of about `most` rows: forces part by part, then what the parts add up to.
 
     By default as many rows as there are functions, at least `SMALLEST_PART`, so that a large cell needs no more
-    memory than the triangle. A smaller cell is one block.
+    memory than the triangle. A smaller cell is one block, and so is one with a metric, which mixes all its atoms.
     """
     kinds, n_atoms = kinds_of(observations), len(cell.atoms)
     most = part_rows(len(basis)) if most is None else most
-    if count_rows(n_atoms, kinds) <= most:
-        yield rows(basis, cell, weights, E0, kinds)
+    if count_rows(n_atoms, kinds) <= most or metric is not None:
+        yield rows(basis, cell, weights, E0, kinds, metric)
         return
     step = max(1, most // 3)
     total: Any = None
@@ -210,6 +215,7 @@ def _weighted(
     E0: Mapping[str, float],
     kinds: tuple[str, ...],
     part: slice | None = None,
+    metric: Array | None = None,
 ) -> RowBlock:
     """Weigh rows and targets; with `part`, those of forces on some atoms."""
     atoms, baseline = cell.atoms, basis.baseline(cell.atoms)
@@ -221,12 +227,24 @@ def _weighted(
             target = target.reshape(-1, 3)[part].ravel()
         if matrix.shape != block.A[where].shape:
             raise ValueError(f"the basis gave {kind} rows {matrix.shape}; expected {block.A[where].shape}")
+        if kind == "forces" and metric is not None:
+            matrix, target = _mixed(metric, matrix), _mixed(metric, target[:, None])[:, 0]
         weight = weights.row_weight(kind)
         np.multiply(matrix, weight, out=block.A[where])
         block.b[where] = target * weight
     if not (np.isfinite(block.A).all() and np.isfinite(block.b).all()):
         raise ValueError(f"rows of a cell of {len(atoms)} atoms ({cell.defect or 'perfect'}) are not finite")
     return block
+
+
+def _mixed(metric: Array, rows: Array) -> Array:
+    """Multiply force rows, three an atom, by W for each component."""
+    n_atoms, width = len(metric), rows.shape[1]
+    if metric.shape != (n_atoms, n_atoms) or len(rows) != 3 * n_atoms:
+        raise ValueError(
+            f"the metric has shape {metric.shape}; expected {(len(rows) // 3,) * 2}, a row an atom"
+        )
+    return np.reshape(metric @ rows.reshape(n_atoms, 3 * width), (-1, width))
 
 
 def _empty(n_atoms: int, n_functions: int, kinds: tuple[str, ...]) -> RowBlock:

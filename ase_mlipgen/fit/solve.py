@@ -138,14 +138,14 @@ def sweep(
 def _system(factor: TriangularFactor, scaling: Scaling, constraints: Constraints | None) -> _System:
     triangle, K = factor.triangle(), factor.n_functions
     R, c, outside = triangle[:K, :K], triangle[:K, K], float(triangle[K, K])
-    scale = _scale(R, scaling)
+    scale = column_scale(R, scaling)
     S, ones = R / scale, np.ones(K)
     note = ""
     if constraints is not None and len(constraints):
         space = null_space(constraints, scale)
         if space.rank <= LARGEST_SHARE * K:
             reduced = space.restrict(S)
-            reduced_scale = _scale(reduced, scaling)
+            reduced_scale = column_scale(reduced, scaling)
             free, qr = K - space.rank, factorise(reduced / reduced_scale, c - S @ space.particular)
             qr = qr._replace(T=qr.T[:free], projected=qr.projected[:free])
             return _System(R, c, outside, qr, scale, reduced_scale, space, note)
@@ -187,7 +187,7 @@ def _fit(
     )
 
 
-def _scale(A: Array, scaling: Scaling) -> Array:
+def column_scale(A: Array, scaling: Scaling) -> Array:
     """Return what columns are divided by: a first pivot among equal norms would be left to round-off."""
     if scaling is None:
         return np.ones(A.shape[1])

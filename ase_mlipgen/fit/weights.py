@@ -30,6 +30,8 @@ class Weights:
         W_F, (Å/eV)^2, of each force component.
     stress : float
         W_S, 1/eV^2, of each virial component.
+    force_constants : float
+        W_FC, Å^4/eV^2, of each entry of a Hessian: only where these are observed.
 
     Raises
     ------
@@ -42,6 +44,7 @@ class Weights:
     energy: float = 100.0
     forces: float = 1.0
     stress: float = 1.0
+    force_constants: float = 1.0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():

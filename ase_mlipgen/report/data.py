@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from ase import Atoms
 
 from ase_mlipgen.labels import LabelledCell
 from ase_mlipgen.result import TrainingCell
@@ -81,6 +82,48 @@ def _of_defect(model: Any, name: str, labelled: Sequence[LabelledCell], known: A
     planar = all(is_planar(cell.atoms) for cell in labelled)
     both = [np.concatenate(parts) for parts in zip(*forces, strict=True)]
     return Predictions(name, reference, predicted, both[0], both[1], np.concatenate(distances), planar)
+
+
+class Judged(NamedTuple):
+    """Predictions of a posterior beside true errors, one entry an atom.
+
+    Attributes
+    ----------
+    predicted, actual : (n,) arrays, eV/Å, standard deviation and error of the force on an atom
+    grade : (n,) array
+    floor : eV/Å, below which the errors are not known
+    """
+
+    predicted: Floats
+    actual: Floats
+    grade: Floats
+    floor: float = 0.0
+
+    @property
+    def coverage(self) -> float:
+        """Share of atoms whose error is at most twice the prediction, or below the floor."""
+        return float(np.mean(self.actual <= 2.0 * self.predicted + self.floor))
+
+
+def judge(model: Any, structures: Sequence[tuple[Atoms, Floats]], floor: float = 0.0) -> Judged | None:
+    """Compare a model's posterior with its errors; None for a model without one, or no structures.
+
+    Parameters
+    ----------
+    model : LinearACE
+    structures : atoms and the reference's forces on them, (n_atoms, 3), eV/Å
+    floor : eV/Å, to which the reference's forces are known
+    """
+    if getattr(model, "posterior", None) is None or not structures:
+        return None
+    parts = []
+    for atoms, forces in structures:
+        probe, found = atoms.copy(), model.get_uncertainty(atoms)
+        probe.calc = model
+        errors = np.linalg.norm(probe.get_forces(apply_constraint=False) - forces, axis=1)
+        parts.append((np.linalg.norm(found.forces_std, axis=1), errors, found.grade_i))
+    predicted, actual, grade = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return Judged(predicted, actual, grade, floor)
 
 
 def binned(x: Floats, y: Floats, n_bins: int = 16, logarithmic: bool = False) -> tuple[Floats, Floats]:

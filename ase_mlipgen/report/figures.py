@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ase_mlipgen.report.cell import draw_cell
-from ase_mlipgen.report.data import Predictions, binned
+from ase_mlipgen.report.data import Judged, Predictions, binned
 from ase_mlipgen.report.style import (
     CYCLE,
     DIFFERENCE,
@@ -199,6 +199,34 @@ def coefficients_figure(coefficients: Floats, orders: npt.NDArray[np.int64]) -> 
     axes.set(xlabel="rank among the functions of its order", ylabel="|coefficient| (eV)")
     axes.set_title("size of the coefficients by correlation order")
     axes.legend(loc="best")
+    return figure
+
+
+@styled
+def calibration_figure(judged: Mapping[str, Judged]) -> "Figure":
+    """Force errors against predicted standard deviations, and against grades, by name of the set of atoms."""
+    figure = new_figure(8.2, 3.6)
+    left, right = figure.subplots(1, 2)
+    for colour, (name, found) in zip(CYCLE, judged.items(), strict=False):
+        seen = (found.predicted > 0) & (found.actual > 0)
+        x, y, grade = found.predicted[seen], found.actual[seen], found.grade[seen]
+        for axes, along in ((left, x), (right, grade)):
+            axes.plot(along, y, ".", ms=2.0, color=colour, mec="none", alpha=0.25, rasterized=True)
+        label = f"{name}: {found.coverage:.0%} below twice"
+        left.plot(*binned(x, y, 10, logarithmic=True), "o-", ms=4, color=colour, label=label)
+        right.plot(*binned(grade, y, 10), "o-", ms=4, color=colour, label=name)
+        if found.floor:
+            left.axhline(found.floor, color=colour, lw=0.8, ls=":", zorder=0)
+    limits = left.get_xlim()
+    left.plot(limits, limits, "-", color=GREY, lw=0.8, zorder=0)
+    logarithmic(left, "xy")
+    logarithmic(right, "y")
+    left.set(xlabel="predicted standard deviation (eV/Å)", ylabel="force error of an atom (eV/Å)")
+    right.set(xlabel="extrapolation grade of the atom", ylabel="force error of an atom (eV/Å)")
+    right.axvline(1.0, color=GREY, lw=0.8, zorder=0)
+    left.set_title("true against predicted errors")
+    right.set_title("beyond 1: outside the training sites")
+    left.legend(loc="best")
     return figure
 
 

@@ -89,7 +89,8 @@ def render(
     configuration : the resolved configuration, as text
     """
     pictures = {name: _figure(name, caption, png) for name, caption, png in figures}
-    notes = [*numbers["census"]["warnings"], *filter(None, [numbers["fit"]["note"]])]
+    fit = numbers["fit"]
+    notes = [*filter(None, [fit["unstable"]]), *numbers["census"]["warnings"], *filter(None, [fit["note"]])]
     parts = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="lead">{escape(headline(numbers))}</p>',
@@ -138,7 +139,7 @@ def _errors(numbers: Mapping[str, Any]) -> str:
     by_defect = errors["by_defect"] if len(errors["by_defect"]) > 1 else {}
     columns = {"test": errors["test"], **by_defect, "train": errors["train"]}
     rows = [
-        (label, unit, *(_number(column[name]) for column in columns.values()), text)
+        (label, unit, *(_measured(column[name]) for column in columns.values()), text)
         for name, (label, unit, text) in DEFINITIONS.items()
     ]
     numeric = tuple(range(2, 2 + len(columns)))
@@ -187,6 +188,7 @@ def _facts(numbers: Mapping[str, Any]) -> str:
         ("least-squares system", f"{fit['n_rows']} rows, {fit['n_functions']} functions"),
         ("rank", f"{fit['rank']} at relative tolerance {fit['rtol']:g}"),
         ("matched exactly", _words(fit["matched"])),
+        ("weights, eq. (4.2)", fit["weights"].get("said") or _flat(fit["weights"]).replace("\n", "; ")),
         ("constraints", f"{fit['n_constraints']} rows of rank {fit['constraint_rank']}, largest violation "
          f"{_number(fit['constraint_violation'])}"),
         ("weighted residual", _number(fit["residual_norm"])),
@@ -220,6 +222,10 @@ def _number(value: Any) -> str:
     return (
         "–" if value is None else f"{value:.3g}" if 1e-2 <= abs(value) < 1e4 or value == 0 else f"{value:.2e}"
     )
+
+
+def _measured(value: Any) -> str:
+    return "not measured" if value is None else _number(value)
 
 
 def _flat(settings: Mapping[str, Any]) -> str:

@@ -15,8 +15,6 @@ from ase_mlipgen.theory.errors import DEFINITIONS
 FORMAT = "ase_mlipgen.metrics"
 UNITS = {
     **{name: unit for name, (_, unit, _) in DEFINITIONS.items()},
-    "eps_E_rmse": "eV",
-    "eps_F_rmse": "eV/Å",
     "closest_distance": "Å",
     "r_in": "Å",
     "geometry_error": "Å",
@@ -65,6 +63,8 @@ def metrics(result: TrainingResult, comparison: Comparison | None = None) -> dic
             "constraint_violation": fit.constraint_violation,
             "matched": list(result.matched),
             "note": fit.note,
+            "weights": result.weights,
+            "unstable": result.unstable,
         },
         "r_in": dict(result.calculator.basis.r_in),
         "large_cell": None if comparison is None else large_cell(comparison),

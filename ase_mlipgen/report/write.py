@@ -8,10 +8,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ase_mlipgen.defects import is_planar
 from ase_mlipgen.report import figures
 from ase_mlipgen.report.citations import Citation, bibtex
-from ase_mlipgen.report.data import Predictions, predict
+from ase_mlipgen.report.data import Judged, Predictions, judge, predict
 from ase_mlipgen.report.html import render
 from ase_mlipgen.report.metrics import metrics, write_metrics
 from ase_mlipgen.result import TrainingResult
@@ -85,8 +87,27 @@ def all_figures(result: TrainingResult, comparison: Comparison | None) -> Iterat
         yield "decay", caption, figures.decay_figure(shown, dimension)
     yield "energies", "Energy errors of whole cells", figures.energies_figure(_energies(result, shown))
     model = result.calculator
+    judged = _judged(result, shown)
+    if judged:
+        caption = "Predicted standard deviations of forces against true errors"
+        yield "calibration", caption, figures.calibration_figure(judged)
     sizes = figures.coefficients_figure(model.coefficients, model.basis.function_orders)
     yield "coefficients", "Coefficients by correlation order", sizes
+
+
+def _judged(result: TrainingResult, comparison: Comparison | None) -> dict[str, Judged]:
+    """Compare predicted and true force errors: on test cells, and on the large cell where the reference is at rest.
+
+    There the model's forces are its errors, up to the tolerance of the relaxation.
+    """
+    model = result.calculator
+    tests = [(cell.atoms, cell.forces) for cell in result.test if cell.config_type == "defect"]
+    found = {"test set": judge(model, tests)}
+    if comparison is not None:
+        rest = comparison.reference
+        at_rest = [(rest.atoms, np.zeros((len(rest.atoms), 3)))]
+        found["large cell, reference at rest"] = judge(model, at_rest, rest.fmax)
+    return {name: judged for name, judged in found.items() if judged is not None}
 
 
 def _by_distance(predictions: Sequence[Predictions]) -> Iterator[tuple[str, str, "Figure"]]:

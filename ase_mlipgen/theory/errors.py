@@ -17,17 +17,32 @@ from ase_mlipgen.defects import nearest_distances
 from ase_mlipgen.fit import LinearFit
 from ase_mlipgen.labels import LabelledCell
 from ase_mlipgen.theory.norms import DualNorm, bonds
+from ase_mlipgen.theory.stability import Operators
 
 DEFINITIONS = {
     "energy_rmse": ("energy RMSE", "eV/atom", "root mean square over cells of the total energy error per atom"),
     "force_rmse": ("force RMSE", "eV/Å", "root mean square over cells, atoms and three components of the force error"),
     "eps_E": ("eps_E", "eV", "largest total energy error of a cell (3.3)"),
+    "eps_E_rmse": ("eps_E, RMSE", "eV", "root mean square over cells of the total energy error"),
     "eps_F": ("eps_F", "eV/Å", "largest force error of a cell in the dual of the strain norm (3.4)"),
+    "eps_F_rmse": ("eps_F, RMSE", "eV/Å", "root mean square over cells of the same"),
+    "eps_FC": (
+        "eps_FC", "eV/Å^2",
+        "norm of the difference of both Hessians, U to U*, at the relaxed training cell (3.5)",
+    ),
+    "eps_FC_hom": ("eps_FC_hom", "eV/Å^2", "the same on the perfect crystal (3.6)"),
+    "stability": (
+        "stability", "eV/Å^2",
+        "smallest eigenvalue of the model's Hessians in the strain norm, training cells and hosts; (S): above zero",
+    ),
+    "reference_stability": ("stability, reference", "eV/Å^2", "the same of the reference"),
     "force_constants_percent": (
         "force constants", "%",
         "100 |H - H~| / |H|, Frobenius norms, Hessians of the perfect crystal (the paper's eps_FC_hom)",
     ),
 }  # fmt: skip
+
+NOT_MEASURED = Operators()
 
 
 class TrainedOn(Protocol):
@@ -55,6 +70,9 @@ class Errors:
         Of the fit.
     closest_distance : float, Å
         Smallest distance of two atoms in the cells.
+    eps_FC, eps_FC_hom, stability, reference_stability : float or None, eV/Å^2
+        None where Hessians were not computed: the reference has none of its own, and differences of its forces were
+        not asked for.
     """
 
     energy_rmse: float
@@ -69,6 +87,10 @@ class Errors:
     n_rows: int
     rank: int
     closest_distance: float
+    eps_FC: float | None = None
+    eps_FC_hom: float | None = None
+    stability: float | None = None
+    reference_stability: float | None = None
 
 
 def measure(
@@ -77,6 +99,7 @@ def measure(
     cells: Sequence[TrainedOn],
     fit: LinearFit,
     force_constants_percent: float,
+    operators: Operators = NOT_MEASURED,
 ) -> Errors:
     """Compare a surrogate with labels.
 
@@ -89,6 +112,8 @@ def measure(
     fit : LinearFit
     force_constants_percent : float
         Error of the homogeneous force constants: one number for the crystal, whatever the samples.
+    operators : Operators
+        Force-constant errors as operators and stability constants, of the cells that the samples are of.
 
     Returns
     -------
@@ -120,6 +145,7 @@ def measure(
         n_rows=fit.n_rows,
         rank=fit.rank,
         closest_distance=min(closest, default=float("nan")),
+        **operators._asdict(),
     )
 
 

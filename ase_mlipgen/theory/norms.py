@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
+from scipy.linalg import solve_triangular
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import splu
 from scipy.spatial import Voronoi
@@ -139,6 +140,18 @@ class DualNorm:
             x_ic[1:, : self.bonds.dimension] = self._factor.solve(f_ic[1:])
         return x_ic - x_ic.mean(axis=0)
 
+    def root(self) -> npt.NDArray[np.float64]:
+        """Return W, (n_sites, n_sites), with sum over components c of |W f_c|^2 = ||f||_*^2 where f sums to zero.
+
+        The inverse of the Cholesky factor of K with the first site held; its first row and column are zero. Dense:
+        for training cells.
+        """
+        W = np.zeros((self.bonds.n_sites, self.bonds.n_sites))
+        if self.bonds.n_sites > 1:
+            lower = np.linalg.cholesky(laplacian(self.bonds)[1:, 1:].toarray())
+            W[1:, 1:] = solve_triangular(lower, np.eye(len(lower)), lower=True)
+        return W
+
     def __call__(self, f: npt.ArrayLike) -> float:
         """Compute ||f||_*, eV/Å for forces in eV/Å."""
         f_ic = _components(self.bonds, f)
@@ -151,6 +164,12 @@ def dual_norm(bonds: Bonds | DualNorm, f: npt.ArrayLike) -> float:
     """Compute ||f||_* = sqrt(f' K^+ f) of forces (n_sites, 3), eV/Å; pass a `DualNorm` to reuse its factor."""
     norm = bonds if isinstance(bonds, DualNorm) else DualNorm(bonds)
     return norm(f)
+
+
+def force_metric(atoms: Atoms) -> npt.NDArray[np.float64]:
+    """Return `DualNorm.root` of a cell to the scale of components: times the root of K's mean diagonal, (n, n)."""
+    links = bonds(atoms)
+    return np.asarray(np.sqrt(2.0 * len(links.i_b) / links.n_sites) * DualNorm(links).root())
 
 
 def _components(bonds: Bonds, field: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -81,6 +81,28 @@ def test_demo_prints_rank_errors_with_units_times_and_the_picture(tmp_path):
     assert done.stderr == ""
 
 
+def test_an_unstable_model_fails_the_run_when_all_is_written(tmp_path):
+    """Two pair functions do not hold a sheet together."""
+    assert invoke("init", tmp_path / "a.toml").exit_code == 0
+    coarse = ["--set", "basis.degree=2", "--set", "basis.order=1"]
+    done = invoke("run", tmp_path / "a.toml", "-o", tmp_path / "out", "--quiet", *SET, *coarse)
+    assert done.exit_code == 4
+    assert "the surrogate is not stable" in done.stderr
+    assert (tmp_path / "out" / "report.html").is_file()
+    assert "the surrogate is not stable" in (tmp_path / "out" / "report.html").read_text().replace(
+        "The s", "the s"
+    )
+
+
+def test_weights_by_the_theory_are_printed(tmp_path):
+    assert invoke("init", tmp_path / "a.toml").exit_code == 0
+    changes = ["--set", "fit.weights=theory", "--set", "fit.matching=exact", "--set", "fit.force_norm=dual"]
+    done = invoke("run", tmp_path / "a.toml", "-o", tmp_path / "out", "--quiet", *SET, *changes)
+    assert done.exit_code in (0, 4), done.output
+    assert "W_F = 1, of squared residuals" in " ".join(done.stdout.split())
+    assert "eps_FC_hom" in done.stdout
+
+
 def test_init_writes_the_default_and_does_not_overwrite(tmp_path):
     path = tmp_path / "run.toml"
     assert invoke("init", path).exit_code == 0

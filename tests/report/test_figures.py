@@ -1,5 +1,7 @@
 """Figures show the data: what is plotted is compared with the arrays that it should be."""
 
+from dataclasses import replace
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -7,11 +9,12 @@ from ase.build import bulk
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ase_mlipgen.calculators.linear_ace import LinearACE
 from ase_mlipgen.defects import Substitution, training_cell
 from ase_mlipgen.report import figures
 from ase_mlipgen.report.cell import magnification, slab
 from ase_mlipgen.report.data import binned, predict
-from ase_mlipgen.report.write import all_figures, as_png
+from ase_mlipgen.report.write import _judged, all_figures, as_png
 from ase_mlipgen.result import TrainingCell
 
 
@@ -101,6 +104,31 @@ def test_decay_shows_both_models_and_the_slope(comparison):
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
 
 
+def test_calibration_shows_predictions_errors_and_the_floor(result, comparison):
+    """On the large cell the model's forces where the reference is at rest are its errors."""
+    judged = _judged(result, comparison)
+    found = judged["large cell, reference at rest"]
+    atoms = comparison.reference.atoms.copy()
+    atoms.calc = result.calculator
+    np.testing.assert_allclose(found.actual, np.linalg.norm(atoms.get_forces(), axis=1))
+    std = result.calculator.get_uncertainty(atoms).forces_std
+    np.testing.assert_allclose(found.predicted, np.linalg.norm(std, axis=1))
+    assert found.floor == comparison.reference.fmax
+    left, right = figures.calibration_figure(judged).axes
+    for k, values in enumerate(judged.values()):
+        points = left.lines[2 * k]
+        np.testing.assert_array_equal(points.get_xdata(), values.predicted[values.predicted > 0])
+    assert left.get_xlabel() == "predicted standard deviation (eV/Å)"
+    assert right.get_ylabel() == "force error of an atom (eV/Å)"
+    tests = judged["test set"]
+    assert tests.coverage == np.mean(tests.actual <= 2 * tests.predicted)
+
+
+def test_a_model_without_a_posterior_has_no_calibration(result):
+    without = replace(result, calculator=LinearACE(result.calculator.basis, result.calculator.coefficients))
+    assert "calibration" not in [name for name, _, _ in all_figures(without, None)]
+
+
 def test_bars_end_at_the_errors():
     entries = {"a": -2e-3, "b": 3e-7, "not known": float("nan"), "zero": 0.0}
     axes = figures.energies_figure(entries).axes[0]
@@ -135,5 +163,14 @@ def test_every_figure_is_a_png_with_ink_and_no_setting_is_left_changed(result, c
         for axes in figure.axes:
             assert axes.has_data() or axes.texts
         assert as_png(figure).startswith(b"\x89PNG")
-    assert names == ["summary", "cells", "parity", "distance", "decay", "energies", "coefficients"]
+    assert names == [
+        "summary",
+        "cells",
+        "parity",
+        "distance",
+        "decay",
+        "energies",
+        "calibration",
+        "coefficients",
+    ]
     assert dict(mpl.rcParams) == before

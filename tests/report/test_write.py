@@ -49,7 +49,7 @@ def test_page_is_self_contained_and_well_formed(folder):
     page = Reader()
     page.feed(source)
     assert page.open == []
-    assert len(page.loads) == 7
+    assert len(page.loads) == 8
     assert all(value.startswith("data:image/png;base64,") for value in page.loads)
     style = source[source.index("<style>") : source.index("</style>")]
     assert "url(" not in style

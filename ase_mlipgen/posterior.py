@@ -1,0 +1,136 @@
+"""What a linear fit leaves uncertain, as plain arrays: standard deviations, a committee, an extrapolation grade.
+
+`fit.posterior` makes a `Posterior` from the triangle of a fit; here it is applied to structures and kept on disk
+(npz, no objects). It belongs to one model: a digest of the coefficients says which. Enter at `Posterior`.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+from ase import Atoms
+
+from ase_mlipgen.basis import ACEBasis
+
+Floats = npt.NDArray[np.float64]
+PART = 200  # atoms whose force rows are made at once
+
+
+class PosteriorError(ValueError):
+    """A posterior that is missing, damaged or of another model."""
+
+
+class Uncertainty(NamedTuple):
+    """Standard deviations and grades of one structure.
+
+    Attributes
+    ----------
+    energy_std : float, eV
+        Of the total energy.
+    forces_std : (n_atoms, 3) array, eV/Å
+    grade_i : (n_atoms,) array
+        Extrapolation grade; up to 1 for the atoms of the training samples.
+    """
+
+    energy_std: float
+    forces_std: Floats
+    grade_i: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Gaussian posterior of the coefficients of a linear model, and the leverage of site energies.
+
+    The covariance of the coefficients is `inflation`^2 root root'. The grade of an atom is |grade_root' b| with b its
+    row of function values: the square root of its leverage in the site energies of the training samples (diagonal
+    of the hat matrix; Hoaglin and Welsch, Am. Stat. 32, 17 (1978)) over the largest leverage there. Above 1 the atom
+    lies outside the ellipsoid of the training sites: the model extrapolates.
+
+    Attributes
+    ----------
+    root : (K, m) array, eV
+    grade_root : (K, K) array, per unit of a function
+    sigma : float
+        Standard deviation of a residual of weight one, from the training residual.
+    tau : float
+        Standard deviation of the prior: of coefficients times the norm of their columns in the data.
+    inflation : float
+        Root mean square of held-out force errors over what a well-specified model would have. The rows of a
+        deterministic reference are not noisy: what is left is what the basis cannot describe, which does not shrink
+        with their number, so that this is well above 1. 1 where nothing was held out.
+    """
+
+    root: Floats
+    grade_root: Floats
+    sigma: float
+    tau: float
+    inflation: float = 1.0
+
+    def __call__(self, basis: ACEBasis, atoms: Atoms) -> Uncertainty:
+        """Compute the standard deviations and grades of a structure."""
+        n_atoms = len(atoms)
+        energy, forces = np.zeros(len(basis)), np.empty((n_atoms, 3))
+        for start in range(0, n_atoms, PART):
+            part = slice(start, min(start + PART, n_atoms))
+            design = basis.design(atoms, False, part)
+            energy += design.energy
+            rows = np.reshape(design.forces, (-1, len(basis)))
+            forces[part] = self._deviations(rows).reshape(-1, 3)
+        grades = np.linalg.norm(basis.site_rows(atoms) @ self.grade_root, axis=1)
+        return Uncertainty(float(self._deviations(energy[None])[0]), forces, grades)
+
+    def _deviations(self, rows: Floats) -> Floats:
+        return self.inflation * np.asarray(np.linalg.norm(rows @ self.root, axis=1))
+
+    def sample(self, coefficients: npt.ArrayLike, n: int, seed: int = 0) -> Floats:
+        """Draw n sets of coefficients around those of the fit, (n, K)."""
+        if n < 1:
+            raise ValueError(f"n = {n}: a committee has at least one member")
+        noise = np.random.default_rng(seed).normal(size=(n, self.root.shape[1]))
+        return np.asarray(coefficients) + self.inflation * noise @ self.root.T
+
+    def save(self, path: str | Path, coefficients: npt.ArrayLike) -> Path:
+        """Write the posterior of a model as npz, under a temporary name first."""
+        path = Path(path)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        numbers = np.array([self.sigma, self.tau, self.inflation])
+        with open(temporary, "wb") as file:
+            np.savez(
+                file, root=self.root, grade_root=self.grade_root, numbers=numbers, model=_digest(coefficients)
+            )
+        temporary.replace(path)
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path, coefficients: npt.ArrayLike) -> "Posterior":
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        PosteriorError
+            The file is damaged, or of a model with other coefficients.
+        """
+        try:
+            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+                content: dict[str, Any] = dict(file)
+            sigma, tau, inflation = (float(x) for x in content["numbers"])
+            found = cls(content["root"], content["grade_root"], sigma, tau, inflation)
+            model = content["model"]
+        except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
+            raise PosteriorError(
+                f"{path} holds no posterior ({error}); it was damaged: save the model again"
+            ) from error
+        if not np.array_equal(model, _digest(coefficients)):
+            raise PosteriorError(
+                f"{path} is the posterior of another model; delete it, or save the model again"
+            )
+        return found
+
+
+def _digest(coefficients: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(hashlib.sha256(np.asarray(coefficients, dtype=float).tobytes()).digest(), np.uint8)
