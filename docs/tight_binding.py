@@ -3,9 +3,18 @@
 From the root of the repository, a few minutes of one core:
 
     python -m docs.tight_binding
+
+The table of cells of 8000 atoms takes ten minutes of two cores, and is written by
+
+    python -m docs.tight_binding large
 """
 
+import multiprocessing
+import os
+import resource
+import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +25,7 @@ from matscipy.elasticity import fit_elastic_constants
 from scipy.optimize import minimize_scalar
 
 from ase_mlipgen.calculators.nrltb import NRLTB
-from ase_mlipgen.defects import Vacancy, relax, training_cell
+from ase_mlipgen.defects import Vacancy, relax, simulation_cell, training_cell
 from ase_mlipgen.report.style import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, styled
 from ase_mlipgen.tightbinding.parameters import parameter_sets
 from tests.benchmarks import machine
@@ -125,12 +134,51 @@ def picture(path, a):
     figure.savefig(path, dpi=200)
 
 
-def update(name, text):
+def update(name, text, command="python -m docs.tight_binding"):
     """Replace the block of that name in the page."""
-    begin, end = f"<!-- {name}: written by python -m docs.tight_binding -->", f"<!-- end of {name} -->"
+    begin, end = f"<!-- {name}: written by {command} -->", f"<!-- end of {name} -->"
     before, rest = PAGE.read_text(encoding="utf-8").split(begin)
     _, after = rest.split(end)
     PAGE.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
+
+
+def large(separation):
+    """Return what energy and forces of 7998 atoms with two vacancies take; in a process of its own, for its memory."""
+    host = bulk("Si", cubic=True, a=5.4264)
+    cell = simulation_cell(host, [Vacancy(), Vacancy()], 10, separation)
+    calculator = NRLTB("Si", kT=KT, threads=os.cpu_count())
+    calculator.get_potential_energy(bulk("Si", a=5.4264))  # compiles
+    begun, cpu = time.perf_counter(), time.process_time()
+    calculator.calculate(cell, ["energy", "forces"])
+    wall, cpu = time.perf_counter() - begun, time.process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    plan = calculator.plan
+    where = "(" + ", ".join(f"{n}a" if n else "0" for n in separation) + ")"
+    sizes = [len(plan.block_sizes), max(plan.block_sizes)]
+    return [where, plan.order, *sizes, f"{cpu:.0f} s", f"{wall:.0f} s", f"{peak:.1f} GB"]
+
+
+def write_large():
+    """Measure the large cells and write them into the page."""
+    header = [
+        "two vacancies apart by",
+        "operations",
+        "blocks",
+        "largest",
+        "CPU time",
+        "wall time",
+        "peak of memory",
+    ]
+    rows = []
+    for separation in ([5, 5, 5], [4, 0, 0]):
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            rows.append(pool.submit(large, separation).result())
+        print(rows[-1], flush=True)
+    about = machine.describe()
+    text = (
+        f"{table(header, rows)}\n\nMeasured on {about['date']}: {about['processor']}, {about['cores']} cores."
+    )
+    update("large", text, "python -m docs.tight_binding large")
 
 
 def main():
@@ -163,4 +211,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    write_large() if sys.argv[1:] == ["large"] else main()
