@@ -176,3 +176,18 @@ def test_a_motion_of_the_wrong_shape_is_named(cells):
     basis, atoms, _ = cells
     with pytest.raises(ValueError, match=r"velocity_ic has shape \(3,\); expected \(4, 3\)"):
         basis.design_tangent(atoms, np.zeros(3))
+
+
+@pytest.mark.parametrize("repeat", [1, 2], ids=["atoms see their own images", "two elements"])
+def test_site_rows_are_those_of_single_atoms(repeat):
+    """They add up to the energy row, and times coefficients they are the calculator's site energies."""
+    atoms = bulk("Cu", cubic=True) * repeat
+    atoms.rattle(0.1, seed=0)
+    atoms.symbols[1] = "Ag"
+    basis = ACEBasis(["Ag", "Cu"], order=3, degree=7, cutoff=4.5)
+    rows = basis.site_rows(atoms)
+    np.testing.assert_allclose(rows.sum(axis=0), basis.design(atoms).energy, rtol=1e-10, atol=1e-10)
+    model = LinearACE(basis, np.random.default_rng(0).normal(size=len(basis)))
+    energies = model.get_property("energies", atoms)
+    expected = energies - LinearACE(basis, np.zeros(len(basis))).get_property("energies", atoms)
+    np.testing.assert_allclose(rows @ model.coefficients, expected, atol=1e-9 * np.abs(energies).max())
