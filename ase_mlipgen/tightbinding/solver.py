@@ -94,10 +94,11 @@ class Solver:
     symprec: float = 1e-7
     max_memory: float | None = None
     plan: Plan | None = field(default=None, init=False)
+    _last: Cell | None = field(default=None, init=False, repr=False)
     _known: list[tuple[Cell, Group]] = field(default_factory=list, init=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "plan": None, "_known": []}
+        return {**self.__dict__, "plan": None, "_last": None, "_known": []}
 
     def solve(
         self,
@@ -123,8 +124,8 @@ class Solver:
         workers.memory = available_memory() if self.max_memory is None else self.max_memory
         plan = self._plan(system, points, workers)
         if self.plan is None or (plan.order, plan.block_sizes) != (self.plan.order, self.plan.block_sizes):
-            self._announce(plan)
-        self.plan = plan
+            self._announce(plan, self._last is not None and _same_crystal(self._last, atoms))
+        self.plan, self._last = plan, atoms
         if plan.memory > workers.memory:
             raise InsufficientMemoryError(self._refusal(plan, workers.memory))
         return solve(system, model, kT, workers)
@@ -184,8 +185,9 @@ class Solver:
             system.seconds(),
         )
 
-    def _announce(self, plan: Plan) -> None:
-        if self.plan is not None and plan.n_atoms == self.plan.n_atoms and plan.order < self.plan.order:
+    def _announce(self, plan: Plan, is_same_crystal: bool) -> None:
+        """Say how atoms are solved; loudly if they lost a symmetry without being strained."""
+        if self.plan is not None and is_same_crystal and plan.order < self.plan.order:
             logger.warning("the symmetry group of order %d is broken; now %s", self.plan.order, plan)
         elif self.kind == "symmetric" and plan.order == 1:
             logger.warning("no symmetry within %g Å, so it is solved dense: %s", self.symprec, plan)
