@@ -66,12 +66,12 @@ def test_where_symmetry_is_looked_for():
 def test_plans_are_announced_once_and_loss_of_symmetry_loudly(caplog):
     solver = Solver(4)
     with caplog.at_level(logging.INFO, logger="ase_mlipgen"):
-        for order in (24, 24, 6):
+        for order, is_same_crystal in ((24, False), (24, True), (6, True), (2, False)):
             plan = replace(PLAN, order=order)
             if solver.plan is None or plan.order != solver.plan.order:
-                solver._announce(plan)
+                solver._announce(plan, is_same_crystal)
             solver.plan = plan
-    assert [r.levelno for r in caplog.records] == [logging.INFO, logging.WARNING]
+    assert [r.levelno for r in caplog.records] == [logging.INFO, logging.WARNING, logging.INFO]
     assert "order 24 is broken; now 63 atoms, symmetry group of order 6" in caplog.text
 
 
