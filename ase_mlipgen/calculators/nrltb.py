@@ -36,6 +36,7 @@ from ase_mlipgen.tightbinding import slater_koster, spectrum
 from ase_mlipgen.tightbinding.bonds import Model
 from ase_mlipgen.tightbinding.eigensolvers import Eigensolver, with_lapack, with_torch
 from ase_mlipgen.tightbinding.kpoints import KPoints, operations_of, reciprocal_rotations
+from ase_mlipgen.tightbinding.memory import available_memory
 from ase_mlipgen.tightbinding.parameters import Parameters, find_parameters
 from ase_mlipgen.tightbinding.setup import BOHR, RYDBERG, Pairs
 from ase_mlipgen.tightbinding.solution import SPIN, Solution, Workers
@@ -243,13 +244,15 @@ class NRLTB(PairCalculator, GetOutputsMixin):
         ase.spectrum.dosdata.RawDOSData, or ase.spectrum.doscollection.RawDOSCollection
             Levels, eV, with two states each.
         """
+        name = atoms.get_chemical_formula()
+        if kpts is None and not projected:
+            # The levels of the energy itself are there for large cells with symmetry too.
+            self.get_property("energy", atoms)
+            return _dos(self.results["eigenvalues"][0], self.results["kpoint_weights"], name)
         points = self._points(atoms) if kpts is None else _points(kpts, atoms)
         system = self._system_at(atoms, points.scaled_kc)
-        name = atoms.get_chemical_formula()
         if not projected:
-            found = spectrum.levels(system, self._n_threads())
-            weights = np.repeat(SPIN * points.weights_k, found.shape[1])
-            return RawDOSData(found.ravel() * RYDBERG, weights, info={"label": name})
+            return _dos(spectrum.levels(system, self._n_threads()) * RYDBERG, points.weights_k, name)
         found, parts = spectrum.projected_levels(system, self._n_threads())
         shells = np.tile([orbital[0] for orbital in self.parameter_set.orbitals], len(atoms))
         return RawDOSCollection(
@@ -364,7 +367,10 @@ class NRLTB(PairCalculator, GetOutputsMixin):
     def _system_at(self, atoms: Atoms, scaled_kc: Floats) -> Any:
         _, pairs = self._inputs(atoms)
         check_distinct(pairs)
-        return spectrum.system_at(Pairs.of(*pairs, atoms.cell.complete().array), self._model, scaled_kc)
+        memory = available_memory() if self._solver.max_memory is None else self._solver.max_memory
+        return spectrum.system_at(
+            Pairs.of(*pairs, atoms.cell.complete().array), self._model, scaled_kc, memory
+        )
 
     def _workers(self) -> Workers:
         solve = self._find_eigensolver()
@@ -428,6 +434,12 @@ def _of_levels(solution: Solution, n_cells: int, gamma: bool) -> dict[str, Any]:
         "ibz_kpoints": points_kc,
         "kpoint_weights": weights_k,
     }
+
+
+def _dos(levels_kn: Floats, weights_k: Floats, name: str) -> RawDOSData:
+    """Return a density of states, with two electrons in each level."""
+    weights = np.repeat(SPIN * weights_k, levels_kn.shape[1])
+    return RawDOSData(levels_kn.ravel(), weights, info={"label": name})
 
 
 def _points(kpts: Any, atoms: Atoms) -> KPoints:

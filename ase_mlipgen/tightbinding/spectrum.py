@@ -12,15 +12,31 @@ import numpy.typing as npt
 from ase_mlipgen.lapack import generalised_eigh
 from ase_mlipgen.threads import blas_threads, in_order
 from ase_mlipgen.tightbinding.bonds import Model
+from ase_mlipgen.tightbinding.eigensolvers import block_bytes
 from ase_mlipgen.tightbinding.kpoints import KPoints
+from ase_mlipgen.tightbinding.memory import InsufficientMemoryError, readable
 from ase_mlipgen.tightbinding.setup import Group, Pairs, no_symmetry, set_up
 from ase_mlipgen.tightbinding.solution import Block, System
 
 Floats = npt.NDArray[np.float64]
 
 
-def system_at(pairs: Pairs, model: Model, scaled_kc: Floats) -> System:
-    """Return a system with a block for each k-point, none left out; its electrons do not matter."""
+def system_at(pairs: Pairs, model: Model, scaled_kc: Floats, memory: float) -> System:
+    """Return a system with a block for each k-point, none left out; its electrons do not matter.
+
+    Raises
+    ------
+    InsufficientMemoryError
+        One block takes more bytes than `memory`.
+    """
+    n = len(pairs.positions) * len(model.onsite_ok)
+    need = sum(block_bytes(n, is_real=not (2 * scaled_kc % 1).any()))
+    if need > memory:
+        raise InsufficientMemoryError(
+            f"one k-point of {len(pairs.positions)} atoms without symmetry takes about {readable(need)}, and "
+            f"{readable(memory)} are left: take a smaller cell, or the levels of a calculation that uses symmetry, "
+            f"get_eigenvalues() and get_dos(atoms)"
+        )
     group = Group.of(no_symmetry(len(pairs.positions)), len(model.onsite_ok))
     points = KPoints(scaled_kc, np.full(len(scaled_kc), 1 / len(scaled_kc)))
     return set_up(pairs, model, 0.0, group, points)

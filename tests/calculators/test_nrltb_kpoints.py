@@ -222,9 +222,16 @@ def test_bands_leave_results_alone():
 @pytest.mark.parametrize("element", ["Si", "Mo"])
 def test_density_of_states(element):
     """Two states a level; parts of s, p and d sum to the whole, and the filled ones to the electrons."""
-    atoms = solved(distorted(element), element, kpts={"size": MESH, "gamma": True})
+    mesh = {"size": MESH, "gamma": True}
+    atoms = solved(distorted(element), element, kpts=mesh)
     n = find_parameters(element).n_orbitals * len(atoms)
-    whole = atoms.calc.get_dos(atoms)
+    whole, reduced = atoms.calc.get_dos(atoms, kpts=mesh), atoms.calc.get_dos(atoms)
+    assert len(reduced.get_energies()) < len(whole.get_energies())
+    np.testing.assert_allclose(
+        reduced.sample_grid(200, -20, 40, width=0.5).get_weights(),
+        whole.sample_grid(200, -20, 40, width=0.5).get_weights(),
+        atol=1e-9,
+    )
     assert whole.get_weights().sum() == pytest.approx(2 * n, abs=1e-10)
     parts = atoms.calc.get_dos(atoms, projected=True)
     assert isinstance(parts, RawDOSCollection)

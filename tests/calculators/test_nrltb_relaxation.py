@@ -42,6 +42,15 @@ def test_relaxation_keeps_the_group(divacancy):
     assert dense.get_potential_energy() == pytest.approx(found.energy, abs=1e-9)
 
 
+def test_levels_of_a_large_cell_come_from_its_blocks(divacancy):
+    calculator = NRLTB(kT=0.1, max_memory=5e7)
+    dos = calculator.get_dos(divacancy)
+    assert calculator.plan.order == 48
+    assert dos.get_weights().sum() == pytest.approx(2 * 4 * len(divacancy))
+    with pytest.raises(MemoryError, match="one k-point of 510 atoms without symmetry"):
+        calculator.get_dos(divacancy, projected=True)
+
+
 def test_group_that_was_lost_for_one_call_is_found_again(divacancy):
     calculator = NRLTB(kT=0.1)
     there = divacancy.copy()
