@@ -5,6 +5,7 @@ function of its own room and useful alone; the trainer passes things on and keep
 Protocol: Ortner & Wang, *A framework for a generalisation analysis of machine-learned interatomic potentials*, Sec. 4.
 """
 
+import copy
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,9 +39,11 @@ from ase_mlipgen.fit.weights import parse
 from ase_mlipgen.labels import LabelledCell, LabelStore, as_factory, label
 from ase_mlipgen.progress import Progress, duration
 from ase_mlipgen.result import Census, TrainingCell, TrainingResult
+from ase_mlipgen.theory.certificate import Certificate
+from ase_mlipgen.theory.certify import Labelling
 from ase_mlipgen.theory.errors import Errors, measure
 from ase_mlipgen.theory.force_constants import ForceConstants, force_constants, force_constants_percent
-from ase_mlipgen.theory.matching import checked_conditions, matching_constraints
+from ase_mlipgen.theory.matching import checked_conditions, matching_constraints, transplant_constraints
 from ase_mlipgen.threads import available_threads
 
 PAPER_WEIGHTS = {"energy": 100.0, "forces": 1.0}
@@ -143,6 +146,8 @@ class DefectTrainer:
         self.matched: tuple[str, ...] = ()
         self.timings: dict[str, float] = {}
         self._kept: dict[str, Any] = {}
+        self.transplants: list[LabelledCell] = []
+        self.latest: list[LabelledCell] = []
         self._check()
 
     def _check(self) -> None:
@@ -281,6 +286,52 @@ class DefectTrainer:
 
         return self._once("assemble", compute)
 
+    def labelling(self) -> Labelling:
+        """Return how this trainer asks its reference."""
+        return Labelling(self.reference, self.executor, self.store, self.tag, self.progress.counter("labels"))
+
+    def refined(self, certificate: Certificate, n_samples: int = 0) -> "DefectTrainer":
+        """Return a trainer whose training set has the certificate's transplanted cells as well.
+
+        Energies and forces are matched there too, as far as the basis can; everything that was computed is kept.
+
+        Parameters
+        ----------
+        certificate : Certificate
+        n_samples : int
+            Displaced copies of each transplanted defect cell that are labelled and fitted as well.
+
+        Raises
+        ------
+        ValueError
+            The certificate holds no labels: the model had no minimum there.
+        """
+        if not certificate.transplants:
+            raise ValueError(
+                f"the certificate holds no labelled cells (verdict: {certificate.verdict}); train with more samples, "
+                "larger cells or a tighter rtol first"
+            )
+        fresh = list(certificate.transplants)
+        fresh_and_samples = [*fresh, *self._around(fresh, n_samples)]
+        trainer = copy.copy(self)
+        trainer.timings = {}
+        trainer.transplants = [*self.transplants, *fresh_and_samples]
+        trainer.latest = fresh
+        more = assemble(self.basis, fresh_and_samples, self.weights, self.one_body(), self.observations)
+        kept = {name: value for name, value in self._kept.items() if name != "fit"}
+        trainer._kept = {**kept, "assemble": self.factor().merge(more), "E0": self.one_body()}
+        return trainer
+
+    def _around(self, cells: Sequence[LabelledCell], n_samples: int) -> list[LabelledCell]:
+        rng = np.random.default_rng([self.seed, len(self.transplants)])
+        drawn = [
+            _tagged(displaced(cell.atoms, self.amplitude, rng, self.distribution), "defect", cell.defect)
+            for cell in cells
+            if cell.config_type == "defect"
+            for _ in range(n_samples)
+        ]
+        return self._label(drawn, "labels around the transplanted cells") if drawn else []
+
     def one_body(self) -> dict[str, float]:
         """Return E0 of every element, eV: the given ones, or the least-squares energies per atom."""
         if self.E0 is not None:
@@ -320,7 +371,7 @@ class DefectTrainer:
         others += [_tagged(atoms, "perfect", "") for atoms in perfect]
         wanted = "force_constants" in self.conditions
         constants = list(zip(perfect, self.force_constants(), strict=True)) if wanted else []
-        return matching_constraints(
+        found = matching_constraints(
             self.basis,
             self.one_body(),
             self.conditions,
@@ -328,6 +379,9 @@ class DefectTrainer:
             self._label(others, "references"),
             constants,
         )
+        if self.latest:
+            found |= transplant_constraints(self.basis, self.one_body(), self.conditions, self.latest)
+        return found
 
     def force_constants(self) -> list[ForceConstants]:
         """Return the reference's force constants of each size's perfect cell, from its Hessian or its forces."""
@@ -358,7 +412,7 @@ class DefectTrainer:
         return TrainingResult(
             calculator=calculator,
             cells=self.relax(),
-            train=self.label()[0],
+            train=[*self.label()[0], *self.transplants],
             test=self.label()[1],
             fit=fit,
             errors=test_errors,
@@ -368,7 +422,13 @@ class DefectTrainer:
             census=census,
             timings=dict(self.timings),
             settings=self.settings(),
+            constants=self._largest_constants(),
+            trainer=self,
         )
+
+    def _largest_constants(self) -> ForceConstants:
+        hosts = self._hosts()
+        return self.force_constants()[max(range(len(hosts)), key=lambda k: len(hosts[k]))]
 
     def _measure(self, calculator: LinearACE, fit: LinearFit) -> tuple[Errors, Errors, dict[str, Errors]]:
         cells, (train, test) = self.relax(), self.label()
@@ -429,9 +489,9 @@ class DefectTrainer:
 
 
 def _tagged(atoms: Atoms, config_type: str, defect: str) -> Atoms:
-    copy = atoms.copy()
-    copy.info.update(config_type=config_type, defect=defect)
-    return copy
+    tagged = atoms.copy()
+    tagged.info.update(config_type=config_type, defect=defect)
+    return tagged
 
 
 def _name_of(reference: Any) -> str:

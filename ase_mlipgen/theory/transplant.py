@@ -7,6 +7,7 @@ leaves the training cell under that strain with the periodic rest on top: a cell
 """
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,9 @@ from ase_mlipgen.theory.sites import Primitive, Sites, host_sites, nearest_image
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+EDGE = 1e-6
+"""Fraction of a cell: sites this close to a face are on it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +37,7 @@ class TrainedCore:
     site_m : (n_images,) site of each image
     offset_mc : (n_images, 3) array, Å, of each image from the centre; images on the boundary come several times
     weight_m : (n_images,) one over the number of images of the site
-    faces : for every periodic direction (outer (n, 3), inner (n, 3)): offsets of sites on opposite faces, a cell
-        vector apart
+    faces : offsets of sites near a face (n_faces, 3) and of their images beyond the opposite one, Å; weights
     added_offset_ac : (n_added, 3) array, Å, of atoms on no site
     reach : Å, length of the shortest vector of the cell's lattice
     """
@@ -47,7 +50,7 @@ class TrainedCore:
     site_m: Ints
     offset_mc: Floats
     weight_m: Floats
-    faces: list[tuple[Floats, Floats]]
+    faces: tuple[Floats, Floats, Floats]
     added_offset_ac: Floats
     reach: float
 
@@ -102,21 +105,30 @@ def _shortest_vectors(vectors: Floats, pbc: npt.NDArray[np.bool_]) -> Floats:
     return np.asarray(minkowski_reduce(vectors, pbc)[0])[pbc]
 
 
-def _faces(
-    sites: Sites, centre: Floats, vectors: Floats, thickness: float
-) -> list[tuple[Floats, Floats]]:
-    """Pairs of offsets on opposite faces, within a layer of each, from both sides."""
-    fractional = (sites.positions_sc - centre) @ np.linalg.inv(vectors)
-    fractional = fractional - np.where(sites.pbc, np.floor(fractional + 0.5 + 1e-9), 0.0)
-    faces = []
+def _faces(sites: Sites, centre: Floats, vectors: Floats, thickness: float) -> tuple[Floats, Floats, Floats]:
+    """Pairs of places on opposite faces: each site within a layer of a face, its image a vector further, a weight.
+
+    Sites on an edge count on all faces that meet there, with weights that sum to one, so that the symmetry of the
+    training cell is kept.
+    """
+    inverse = np.linalg.inv(vectors)
+    fractional = (sites.positions_sc - centre) @ inverse
+    fractional = fractional - np.where(sites.pbc, np.floor(fractional + 0.5 - EDGE), 0.0)
+    steps = np.array(list(product(*((0, -1) if p else (0,) for p in sites.pbc))))
+    every = (fractional[:, None, :] + steps[None, :, :]).reshape(-1, 3)
+    inside_x = np.all((every > -0.5 - EDGE) | ~sites.pbc, axis=1)
+    count_s = inside_x.reshape(len(fractional), -1).sum(axis=1)
+    weight_x = np.repeat(1.0 / np.maximum(count_s, 1), len(steps))[inside_x]
+    every = every[inside_x]
+    first, second, weight = [], [], []
     for axis in np.flatnonzero(sites.pbc):
-        layer = thickness * float(np.linalg.norm(np.linalg.inv(vectors)[:, axis]))
-        lower = fractional[fractional[:, axis] < -0.5 + layer]
-        upper = fractional[fractional[:, axis] > 0.5 - layer]
-        step = np.eye(3)[axis]
-        first = np.concatenate([lower, upper - step])
-        faces.append((first @ vectors, (first + step) @ vectors))
-    return faces
+        layer = thickness * float(np.linalg.norm(inverse[:, axis]))
+        for sign in (1.0, -1.0):
+            near = sign * every[:, axis] < -0.5 + layer
+            first.append(every[near] @ vectors)
+            second.append((every[near] + sign * np.eye(3)[axis]) @ vectors)
+            weight.append(weight_x[near])
+    return np.concatenate(first), np.concatenate(second), np.concatenate(weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,11 +212,10 @@ def transplant(
 
 def _mean_strain(core: TrainedCore, centre: Floats, sites: Sites, u_sc: Floats) -> Floats:
     """Displacement gradient that opposite faces of the training cell see, least squares over the sites on them."""
-    left, right = [], []
-    for outer, inner in core.faces:
-        left.append(inner - outer)
-        right.append(u_sc[sites.at(inner + centre)] - u_sc[sites.at(outer + centre)])
-    gradient, *_ = np.linalg.lstsq(np.concatenate(left), np.concatenate(right), rcond=None)
+    first, second, weight = core.faces
+    root = np.sqrt(weight)[:, None]
+    difference = u_sc[sites.at(second + centre)] - u_sc[sites.at(first + centre)]
+    gradient, *_ = np.linalg.lstsq(root * (second - first), root * difference, rcond=None)
     return np.asarray(gradient.T)
 
 
