@@ -154,7 +154,9 @@ class TrainingResult:
         lines.append("wall times: " + ", ".join(f"{k} {duration(v)}" for k, v in self.timings.items()))
         return "\n".join(lines)
 
-    def certify(self, atoms: Atoms, labelling: Labelling | None = None, **options: Any) -> Certificate:
+    def certify(
+        self, atoms: Atoms, labelling: Labelling | None = None, size: int | None = None, **options: Any
+    ) -> Certificate:
         """Predict the model's errors on a large cell, from one or two reference labels a core.
 
         Parameters
@@ -163,6 +165,9 @@ class TrainingResult:
             Unrelaxed, with defects that were trained; of `simulation_cell`, for example.
         labelling : Labelling, optional
             How to ask the reference; by default as the trainer did. A result that was loaded needs it.
+        size : int, optional
+            Of the cells into which cores are transplanted; by default the largest that was trained. After `refine` a
+            larger one is a test on cells that were not matched.
         **options
             Of `ase_mlipgen.theory.certify.certify`: fmax, optimizer, mu, progress.
 
@@ -175,7 +180,10 @@ class TrainingResult:
             labelling = self._trainer("certify(atoms, Labelling(reference))").labelling()
         if self.trainer is not None:
             options = {"optimizer": self.trainer.optimizer, "fmax": self.trainer.fmax, **options}
-        return certify(labelling, self.calculator, self.cells, atoms, constants=self.constants, **options)
+        cells, constants = self.cells, self.constants
+        if size is not None:
+            cells, constants = self._trainer("a training run").cells_of_size(size)
+        return certify(labelling, self.calculator, cells, atoms, constants=constants, **options)
 
     def refine(self, certificate: Certificate, **options: Any) -> "TrainingResult":
         """Fit again with the certificate's transplanted cells among the training cells, and matched there.

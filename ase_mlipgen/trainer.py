@@ -175,19 +175,24 @@ class DefectTrainer:
     def cells(self) -> list[TrainingCell]:
         """Return the unrelaxed training cells, one a defect and size."""
 
-        def build() -> list[TrainingCell]:
-            names = unique_names(self.defects)
-            found = []
-            for size in self.sizes:
-                perfect = training_cell(self.crystal, None, size)
-                for name, defect in zip(names, self.defects, strict=True):
-                    start = training_cell(self.crystal, defect, size)
-                    found.append(
-                        TrainingCell(f"{name}, L = {size}", name, size, start, start, perfect, 0, 0.0)
-                    )
-            return found
+        return self._once("cells", lambda: [cell for size in self.sizes for cell in self._unrelaxed(size)])
 
-        return self._once("cells", build)
+    def _unrelaxed(self, size: int) -> list[TrainingCell]:
+        perfect = training_cell(self.crystal, None, size)
+        found = []
+        for name, defect in zip(unique_names(self.defects), self.defects, strict=True):
+            start = training_cell(self.crystal, defect, size)
+            found.append(TrainingCell(f"{name}, L = {size}", name, size, start, start, perfect, 0, 0.0))
+        return found
+
+    def cells_of_size(self, size: int) -> tuple[list[TrainingCell], ForceConstants]:
+        """Return the unrelaxed cells of any size and the reference's force constants there, for certificates."""
+
+        def compute() -> tuple[list[TrainingCell], ForceConstants]:
+            cells = self._unrelaxed(size)
+            return cells, force_constants(cells[0].perfect, self._calculator())
+
+        return self._once(f"cells of size {size}", compute)
 
     def census(self) -> Census:
         """Return what the run will compute; nothing expensive is done."""
@@ -281,7 +286,7 @@ class DefectTrainer:
             count = self.progress.counter("rows")
             with ThreadPoolExecutor(available_threads()) as pool:
                 return assemble(
-                    self.basis, self.label()[0], self.weights, self.one_body(), self.observations, pool, count
+                    self.basis, [*self.label()[0], *self.transplants], self.weights, self.one_body(), self.observations, pool, count
                 )
 
         return self._once("assemble", compute)
@@ -290,7 +295,9 @@ class DefectTrainer:
         """Return how this trainer asks its reference."""
         return Labelling(self.reference, self.executor, self.store, self.tag, self.progress.counter("labels"))
 
-    def refined(self, certificate: Certificate, n_samples: int = 0) -> "DefectTrainer":
+    def refined(
+        self, certificate: Certificate, n_samples: int = 0, basis: ACEBasis | None = None
+    ) -> "DefectTrainer":
         """Return a trainer whose training set has the certificate's transplanted cells as well.
 
         Energies and forces are matched there too, as far as the basis can; everything that was computed is kept.
@@ -300,6 +307,8 @@ class DefectTrainer:
         certificate : Certificate
         n_samples : int
             Displaced copies of each transplanted defect cell that are labelled and fitted as well.
+        basis : ACEBasis, optional
+            Another one from now on: matching needs at least twice as many functions as conditions.
 
         Raises
         ------
@@ -317,9 +326,12 @@ class DefectTrainer:
         trainer.timings = {}
         trainer.transplants = [*self.transplants, *fresh_and_samples]
         trainer.latest = fresh
-        more = assemble(self.basis, fresh_and_samples, self.weights, self.one_body(), self.observations)
-        kept = {name: value for name, value in self._kept.items() if name != "fit"}
-        trainer._kept = {**kept, "assemble": self.factor().merge(more), "E0": self.one_body()}
+        trainer._kept = {name: value for name, value in self._kept.items() if name not in ("assemble", "fit")}
+        if basis is None:
+            more = assemble(self.basis, fresh_and_samples, self.weights, self.one_body(), self.observations)
+            trainer._kept["assemble"] = self.factor().merge(more)
+        else:
+            trainer.basis = basis
         return trainer
 
     def _around(self, cells: Sequence[LabelledCell], n_samples: int) -> list[LabelledCell]:
