@@ -166,8 +166,8 @@ class TrainingResult:
         labelling : Labelling, optional
             How to ask the reference; by default as the trainer did. A result that was loaded needs it.
         size : int, optional
-            Of the cells into which cores are transplanted; by default the largest that was trained. After `refine` a
-            larger one is a test on cells that were not matched.
+            Of the cells into which cores are transplanted. By default one more than the largest that was trained: a cell
+            that the fit matches exactly cannot show what it misses. A result without trainer takes the trained cells.
         **options
             Of `ase_mlipgen.theory.certify.certify`: fmax, optimizer, mu, progress.
 
@@ -181,6 +181,8 @@ class TrainingResult:
         if self.trainer is not None:
             options = {"optimizer": self.trainer.optimizer, "fmax": self.trainer.fmax, **options}
         cells, constants = self.cells, self.constants
+        if size is None and self.trainer is not None:
+            size = max(cell.size for cell in cells) + 1
         if size is not None:
             cells, constants = self._trainer("a training run").cells_of_size(size)
         return certify(labelling, self.calculator, cells, atoms, constants=constants, **options)

@@ -285,8 +285,9 @@ class DefectTrainer:
         def compute() -> TriangularFactor:
             count = self.progress.counter("rows")
             with ThreadPoolExecutor(available_threads()) as pool:
+                cells = [*self.label()[0], *self.transplants]
                 return assemble(
-                    self.basis, [*self.label()[0], *self.transplants], self.weights, self.one_body(), self.observations, pool, count
+                    self.basis, cells, self.weights, self.one_body(), self.observations, pool, count
                 )
 
         return self._once("assemble", compute)

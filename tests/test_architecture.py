@@ -20,6 +20,7 @@ LEVELS = [
     {"result"},
     {"census"},
     {"trainer"},
+    {"studies"},
     {"report"},
     {"config"},
     {"cli"},

@@ -128,6 +128,7 @@ def certify(
     guards: Guards | None = None,
     steps: int = 1000,
     progress: Callable[[int, float, float], None] | None = None,
+    relaxed: Relaxation | None = None,
 ) -> Certificate:
     """Predict the errors of a surrogate on a large cell.
 
@@ -140,6 +141,7 @@ def certify(
     constants : the reference's force constants of the largest perfect training cell; computed if not given
     fmax : eV/Å, tolerance of the surrogate's relaxation
     mu : eV an atom, chemical potentials of foreign elements, for formation energies
+    relaxed : the surrogate's relaxation of `atoms`, where it is known already
 
     Returns
     -------
@@ -156,7 +158,7 @@ def certify(
         The reference fails.
     """
     setting = _setting(surrogate, cells, atoms)
-    found = relax(atoms, surrogate, optimizer, fmax, steps, guards, progress)
+    found = relaxed or relax(atoms, surrogate, optimizer, fmax, steps, guards, progress)
     setting.times["relaxation by the model"] = found.wall_time
     if not found.converged:
         return _without_numbers(setting, found, "diverged", f"the model's relaxation failed: {found.failure}")

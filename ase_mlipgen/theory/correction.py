@@ -66,8 +66,8 @@ class Response:
         if not np.any(right):
             return np.zeros((len(self.atoms), 3))
         size = right.size
-        H = LinearOperator((size, size), matvec=self._apply, dtype=float)  # type: ignore[call-overload]
-        M = LinearOperator((size, size), matvec=self._precondition, dtype=float)  # type: ignore[call-overload]
+        H = LinearOperator((size, size), matvec=self._apply, dtype=float)
+        M = LinearOperator((size, size), matvec=self._precondition, dtype=float)
         x, info = cg(H, right, rtol=TOLERANCE, maxiter=STEPS, M=M)
         if info != 0:
             raise UnstableError(f"the linear solve did not converge in {STEPS} steps: the model is nearly unstable")

@@ -16,7 +16,6 @@ from ase import Atoms
 from ase.geometry.minkowski_reduction import minkowski_reduce
 from scipy.spatial import cKDTree
 
-from ase_mlipgen.defects import spacing
 from ase_mlipgen.symmetry.operations import reduce_by_translations
 
 Floats = npt.NDArray[np.float64]
@@ -101,11 +100,11 @@ class Sites:
 
     @cached_property
     def _inverse(self) -> Floats:
-        return np.linalg.inv(self.cell)
+        return np.asarray(np.linalg.inv(self.cell), dtype=float)
 
     @cached_property
     def _tree(self) -> Any:
-        return cKDTree(_wrapped(self.positions_sc @ self._inverse), boxsize=1.0)
+        return cKDTree(_wrapped(self.positions_sc @ self._inverse), boxsize=np.ones(3))
 
 
 def host_sites(host: Primitive, atoms: Atoms) -> Sites:
@@ -248,6 +247,3 @@ def _looked_up(tree: Any, inverse: Floats, cell: Floats, positions_xc: Floats) -
     off = fractional - tree.data[found]
     distance = np.linalg.norm((off - np.round(off)) @ cell, axis=1)
     return np.where(distance < ON_SITE, found, -1).astype(np.int64)
-
-
-__all__ = ["Primitive", "Sites", "host_sites", "nearest_images", "on_all_sites", "primitive", "spacing"]
