@@ -166,8 +166,8 @@ class TrainingResult:
         labelling : Labelling, optional
             How to ask the reference; by default as the trainer did. A result that was loaded needs it.
         size : int, optional
-            Of the cells into which cores are transplanted. By default one more than the largest that was trained: a cell
-            that the fit matches exactly cannot show what it misses. A result without trainer takes the trained cells.
+            Of the cells into which cores are transplanted. By default one more than the largest that was trained: a
+            cell that the fit matches exactly cannot show what it misses. Without trainer the trained cells are taken.
         **options
             Of `ase_mlipgen.theory.certify.certify`: fmax, optimizer, mu, progress.
 
@@ -182,7 +182,7 @@ class TrainingResult:
             options = {"optimizer": self.trainer.optimizer, "fmax": self.trainer.fmax, **options}
         cells, constants = self.cells, self.constants
         if size is None and self.trainer is not None:
-            size = max(cell.size for cell in cells) + 1
+            size = self.trainer.matched_size + 1
         if size is not None:
             cells, constants = self._trainer("a training run").cells_of_size(size)
         return certify(labelling, self.calculator, cells, atoms, constants=constants, **options)
@@ -202,7 +202,9 @@ class TrainingResult:
         ValueError
             The result has no trainer, or the certificate no labels.
         """
-        refined: TrainingResult = self._trainer("DefectTrainer(...).run()").refined(certificate, **options).run()
+        refined: TrainingResult = (
+            self._trainer("DefectTrainer(...).run()").refined(certificate, **options).run()
+        )
         return refined
 
     def _trainer(self, remedy: str) -> Any:

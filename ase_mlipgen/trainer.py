@@ -43,7 +43,12 @@ from ase_mlipgen.theory.certificate import Certificate
 from ase_mlipgen.theory.certify import Labelling
 from ase_mlipgen.theory.errors import Errors, measure
 from ase_mlipgen.theory.force_constants import ForceConstants, force_constants, force_constants_percent
-from ase_mlipgen.theory.matching import checked_conditions, matching_constraints, transplant_constraints
+from ase_mlipgen.theory.matching import (
+    CONDITIONS,
+    checked_conditions,
+    matching_constraints,
+    transplant_constraints,
+)
 from ase_mlipgen.threads import available_threads
 
 PAPER_WEIGHTS = {"energy": 100.0, "forces": 1.0}
@@ -148,6 +153,7 @@ class DefectTrainer:
         self._kept: dict[str, Any] = {}
         self.transplants: list[LabelledCell] = []
         self.latest: list[LabelledCell] = []
+        self.matched_size = max(self.sizes)
         self._check()
 
     def _check(self) -> None:
@@ -174,7 +180,6 @@ class DefectTrainer:
 
     def cells(self) -> list[TrainingCell]:
         """Return the unrelaxed training cells, one a defect and size."""
-
         return self._once("cells", lambda: [cell for size in self.sizes for cell in self._unrelaxed(size)])
 
     def _unrelaxed(self, size: int) -> list[TrainingCell]:
@@ -296,20 +301,41 @@ class DefectTrainer:
         """Return how this trainer asks its reference."""
         return Labelling(self.reference, self.executor, self.store, self.tag, self.progress.counter("labels"))
 
-    def refined(
-        self, certificate: Certificate, n_samples: int = 0, basis: ACEBasis | None = None
-    ) -> "DefectTrainer":
+    def adopt(self, result: TrainingResult) -> TrainingResult:
+        """Give a result that was loaded this trainer, so that it can certify and refine without training again.
+
+        Parameters
+        ----------
+        result : TrainingResult
+            Of a trainer with the same arguments.
+        """
+        n_added = int(result.settings.get("n_transplants", 0))
+        n_drawn = len(result.train) - n_added
+        self.transplants = list(result.train[n_drawn:])
+        self.matched_size = int(result.settings.get("matched_size", max(self.sizes)))
+        self._kept |= {"relax": result.cells, "label": (list(result.train[:n_drawn]), list(result.test))}
+        if result.constants is not None and len(self.sizes) == 1:
+            self._kept["force constants"] = [result.constants]
+        return replace(result, trainer=self)
+
+    def with_basis(self, basis: ACEBasis) -> "DefectTrainer":
+        """Return a trainer on the same labels with another basis."""
+        trainer = copy.copy(self)
+        trainer.basis, trainer.timings = basis, {}
+        trainer._kept = {name: value for name, value in self._kept.items() if name not in ("assemble", "fit")}
+        return trainer
+
+    def refined(self, certificate: Certificate, n_samples: int = 0) -> "DefectTrainer":
         """Return a trainer whose training set has the certificate's transplanted cells as well.
 
-        Energies and forces are matched there too, as far as the basis can; everything that was computed is kept.
+        Energies and forces are matched there, and at the training cells, as far as the basis can; everything that was
+        computed is kept.
 
         Parameters
         ----------
         certificate : Certificate
         n_samples : int
             Displaced copies of each transplanted defect cell that are labelled and fitted as well.
-        basis : ACEBasis, optional
-            Another one from now on: matching needs at least twice as many functions as conditions.
 
         Raises
         ------
@@ -327,12 +353,11 @@ class DefectTrainer:
         trainer.timings = {}
         trainer.transplants = [*self.transplants, *fresh_and_samples]
         trainer.latest = fresh
+        trainer.conditions = CONDITIONS
+        trainer.matched_size = max(self.matched_size, certificate.size)
         trainer._kept = {name: value for name, value in self._kept.items() if name not in ("assemble", "fit")}
-        if basis is None:
-            more = assemble(self.basis, fresh_and_samples, self.weights, self.one_body(), self.observations)
-            trainer._kept["assemble"] = self.factor().merge(more)
-        else:
-            trainer.basis = basis
+        more = assemble(self.basis, fresh_and_samples, self.weights, self.one_body(), self.observations)
+        trainer._kept["assemble"] = self.factor().merge(more)
         return trainer
 
     def _around(self, cells: Sequence[LabelledCell], n_samples: int) -> list[LabelledCell]:
@@ -480,6 +505,8 @@ class DefectTrainer:
             "size": self.sizes,
             "matching": list(self.conditions),
             "observations": list(self.observations),
+            "n_transplants": len(self.transplants),
+            "matched_size": self.matched_size,
             **{name: getattr(self, name) for name in names},
         }
 

@@ -20,7 +20,7 @@ LEVELS = [
     {"result"},
     {"census"},
     {"trainer"},
-    {"studies"},
+    {"refinement", "studies"},
     {"report"},
     {"config"},
     {"cli"},

@@ -167,7 +167,7 @@ def _certified(
             )  # fmt: skip
 
 
-def _numbers(made: Certificate, found: Relaxation, truth: _Truth, per_atom: float) -> dict[str, float]:
+def _numbers(made: Certificate, found: Relaxation, truth: _Truth, per_atom: float) -> dict[str, Any]:
     true = truth.relaxation.atoms.positions
     relaxing = found.energy - found.initial_energy - truth.relaxing
     unrelaxed = found.initial_energy - truth.unrelaxed - len(truth.atoms) * (per_atom - truth.per_atom)

@@ -70,6 +70,7 @@ class Certificate:
     corrected_geometry_usable : whether the training cells are large enough for the corrected geometry to be better
     site_error_i : (n_atoms,) array, Å, |Dx(l)| of the predicted correction
     transplants : labelled training cells with the cores of the large cell, and strained perfect ones
+    size : of the training cells into which cores were transplanted
     n_labels : reference calls beyond those of training, equivalent cores shared
     verdict : "ok"; "overlapping" (cores closer than training cells: outside the theory); "diverged" (the surrogate has
         no minimum there) or "unstable" (no minimum to second order): then there are no numbers
@@ -94,6 +95,7 @@ class Certificate:
     corrected_geometry_usable: bool
     site_error_i: Floats
     transplants: tuple[LabelledCell, ...]
+    size: int
     n_labels: int
     verdict: str
     notes: tuple[str, ...]
@@ -112,11 +114,16 @@ class Certificate:
         return self.verdict in ("ok", "overlapping")
 
     def __str__(self) -> str:
-        lines = [f"{len(self.start)} atoms, verdict: {self.verdict}; {self.n_labels} new labels"]
+        lines = [
+            f"{len(self.start)} atoms, {self.n_cores} cores, {self.n_labels} labels on cells of size {self.size}; "
+            f"verdict: {self.verdict}"
+        ]
         for name, (unit, text) in DEFINITIONS.items():
             low, high = getattr(self, name.replace("error", "interval"))
             value = getattr(self, name)
-            lines.append(f"{name.replace('_', ' '):26s}{value:12.3e} {unit:3s} [{low:.1e}, {high:.1e}]  {text}")
+            lines.append(
+                f"{name.replace('_', ' '):26s}{value:12.3e} {unit:3s} [{low:.1e}, {high:.1e}]  {text}"
+            )
         lines.append(f"{'share':26s}{'geometry Å':>12s}{'relaxation eV':>15s}{'formation eV':>15s}")
         for share in self.shares:
             title = share.name if share.index < 0 else f"{share.name} {share.index}"
@@ -128,7 +135,9 @@ class Certificate:
 
     def numbers(self) -> dict[str, Any]:
         """Return everything but the cells, JSON-able; None for what has no value."""
-        names = [f.name for f in fields(self) if f.name not in (*CELLS, "transplants", "clusters", "site_error_i")]
+        names = [
+            f.name for f in fields(self) if f.name not in (*CELLS, "transplants", "clusters", "site_error_i")
+        ]
         content = {name: getattr(self, name) for name in names}
         content["shares"] = [asdict(share) for share in self.shares]
         content["definitions"] = {name: f"{unit}: {text}" for name, (unit, text) in DEFINITIONS.items()}
@@ -159,12 +168,17 @@ class Certificate:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise CertificateFileError(f"{path} is truncated or damaged: {error}") from error
-        if not isinstance(content, dict) or (content.get("format"), content.get("version")) != (FORMAT, VERSION):
+        if not isinstance(content, dict) or (content.get("format"), content.get("version")) != (
+            FORMAT,
+            VERSION,
+        ):
             raise CertificateFileError(f"{path} is no {FORMAT} of version {VERSION}: make it again")
         try:
             return cls(**_restored(content))
         except (KeyError, TypeError, ValueError) as error:
-            raise CertificateFileError(f"{path} does not fit this version ({error}): make it again") from error
+            raise CertificateFileError(
+                f"{path} does not fit this version ({error}): make it again"
+            ) from error
 
 
 CELLS = ("start", "relaxed", "corrected")
@@ -231,4 +245,6 @@ def _of_label(cell: LabelledCell) -> dict[str, Any]:
 
 
 def _label(content: Mapping[str, Any]) -> LabelledCell:
-    return LabelledCell(**{**content, "atoms": _atoms(content["atoms"]), "forces": np.array(content["forces"])})
+    return LabelledCell(
+        **{**content, "atoms": _atoms(content["atoms"]), "forces": np.array(content["forces"])}
+    )

@@ -29,8 +29,8 @@ from ase_mlipgen.defects import Guards, Relaxation, is_planar, nearest_distances
 from ase_mlipgen.labels import LabelledCell, LabelStore, as_factory, label
 from ase_mlipgen.theory.certificate import Certificate, Share
 from ase_mlipgen.theory.compare import formation_energy
-from ase_mlipgen.theory.correction import Response, UnstableError
 from ase_mlipgen.theory.cores import Core, cluster_cell, clusters, find_cores
+from ase_mlipgen.theory.correction import Response, UnstableError
 from ase_mlipgen.theory.equivalence import Image, classes
 from ase_mlipgen.theory.far_field import Stencil, difference_stencil
 from ase_mlipgen.theory.force_constants import ForceConstants, force_constants
@@ -51,6 +51,8 @@ class Trained(Protocol):
 
     @property
     def defect(self) -> str: ...  # noqa: D102
+    @property
+    def size(self) -> int: ...  # noqa: D102
     @property
     def unrelaxed(self) -> Atoms: ...  # noqa: D102
     @property
@@ -93,6 +95,7 @@ class _Setting:
     trained: list[TrainedCore]
     cores: list[Core]
     perfect: Atoms
+    size: int
     times: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
@@ -190,9 +193,13 @@ def _setting(surrogate: Any, cells: Sequence[Trained], atoms: Atoms) -> _Setting
     names = list(dict.fromkeys(cell.defect for cell in cells))
     trained = [trained_core(name, _largest(cells, name).unrelaxed, host) for name in names]
     perfect = Atoms(
-        numbers=host.numbers_b[sites.sublattice_s], positions=sites.positions_sc, cell=atoms.cell, pbc=atoms.pbc
+        numbers=host.numbers_b[sites.sublattice_s],
+        positions=sites.positions_sc,
+        cell=atoms.cell,
+        pbc=atoms.pbc,
     )
-    return _Setting(atoms, surrogate, host, sites, trained, find_cores(atoms, sites, host, trained), perfect)
+    cores = find_cores(atoms, sites, host, trained)
+    return _Setting(atoms, surrogate, host, sites, trained, cores, perfect, _largest(cells).size)
 
 
 def _stencil(
@@ -204,9 +211,7 @@ def _stencil(
     return difference_stencil(setting.host, perfect, own, constants)
 
 
-def _labelled(
-    setting: _Setting, labelling: Labelling, perfect: Atoms, u_sc: Floats, u_ic: Floats
-) -> _Moved:
+def _labelled(setting: _Setting, labelling: Labelling, perfect: Atoms, u_sc: Floats, u_ic: Floats) -> _Moved:
     """Transplant every core, label one of each class and take the model's difference from the labels."""
     transplants = [
         transplant(setting.trained[core.kind], core.centre, setting.atoms, setting.sites, u_sc, u_ic)
@@ -229,7 +234,9 @@ def _labelled(
         e_k.append(energies[k] - of_kind[core.kind] - (energies[n + k] - bulk * n_sites))
         f_k.append(image.forces(forces[k]))
         formation.append(of_kind[core.kind] - bulk * _host_atoms(setting.host, moved.core))
-    return _Moved(transplants, images, e_k, f_k, formation, found[: 2 * n], [firsts.index(i.of) for i in images])
+    return _Moved(
+        transplants, images, e_k, f_k, formation, found[: 2 * n], [firsts.index(i.of) for i in images]
+    )
 
 
 def _host_atoms(host: Primitive, core: TrainedCore) -> int:
@@ -263,7 +270,7 @@ class _Piece:
 
 
 def _pieces(setting: _Setting, stencil: Stencil, moved: _Moved, u_sc: Floats) -> list[_Piece]:
-    """Forces and energies of every core, the far field last; a site belongs to the cores whose images cover it."""
+    """Give forces and energies of every core, the far field last; a site belongs to the cores whose images cover it."""
     sites, n_atoms = setting.sites, len(setting.atoms)
     far_sc, far_energy_s = stencil.apply(stencil.targets(sites), u_sc)
     targets = {id(core): stencil.targets(core.sites) for core in setting.trained}
@@ -361,6 +368,7 @@ def _certificate(
         corrected_geometry_usable=usable,
         site_error_i=answer.strain_i,
         transplants=tuple(moved.cells),
+        size=setting.size,
         n_labels=len(moved.cells),
         verdict="overlapping" if groups else "ok",
         notes=_notes(setting, groups, usable),
@@ -372,9 +380,7 @@ def _certificate(
     )
 
 
-def _shares(
-    setting: _Setting, moved: _Moved, pieces: list[_Piece], answer: _Answer
-) -> tuple[Share, ...]:
+def _shares(setting: _Setting, moved: _Moved, pieces: list[_Piece], answer: _Answer) -> tuple[Share, ...]:
     shares, geometry, relaxation = [], answer.geometry_p, answer.relaxation_p
     for k, core in enumerate(setting.cores):
         x, y, z = (float(c) for c in core.centre)
@@ -419,6 +425,6 @@ def _without_numbers(setting: _Setting, found: Relaxation, verdict: str, note: s
     last = found.atoms if finite else setting.atoms.copy()
     return Certificate(
         nan, nan, nan, (nan, nan), (nan, nan), (nan, nan), (), nan, None,
-        setting.atoms.copy(), last, last.copy(), False, np.full(len(setting.atoms), nan), (), 0, verdict, (note,), (),
-        dict(setting.times), SOURCE,
+        setting.atoms.copy(), last, last.copy(), False, np.full(len(setting.atoms), nan), (),
+        setting.size, 0, verdict, (note,), (), dict(setting.times), SOURCE,
     )  # fmt: skip

@@ -71,9 +71,7 @@ def _parts(sites: Sites, host: Primitive, atoms: Atoms) -> _Parts:
     )
 
 
-def find_cores(
-    atoms: Atoms, sites: Sites, host: Primitive, trained: Sequence[TrainedCore]
-) -> list[Core]:
+def find_cores(atoms: Atoms, sites: Sites, host: Primitive, trained: Sequence[TrainedCore]) -> list[Core]:
     """Find the cores of a large cell and the training cell of each.
 
     Raises
@@ -111,7 +109,8 @@ def _gathered(parts: _Parts, atoms: Atoms) -> tuple[list[Ints], list[Floats]]:
         empty = [d for d, group in enumerate(groups) if len(group) == 0]
         if empty:
             raise ValueError(
-                f'info["defect_centres"] names a core at {centres[empty[0]].round(3).tolist()} Å where the cell has none'
+                f'info["defect_centres"] names a core at {centres[empty[0]].round(3).tolist()} Å '
+                "where the cell has none"
             )
         return groups, list(centres)
     _, distance_pp = get_distances(parts.positions_pc, cell=atoms.cell, pbc=atoms.pbc)
@@ -139,7 +138,9 @@ def _same(one: _Parts, other: _Parts) -> bool:
 def _composition(parts: _Parts) -> str:
     n_vacant = int(np.sum(parts.numbers_p == VACANT))
     added = Atoms(numbers=parts.numbers_p[parts.numbers_p != VACANT]).get_chemical_formula()
-    return ", ".join(text for text in (f"{n_vacant} sites empty" * bool(n_vacant), added and f"added {added}") if text)
+    return ", ".join(
+        text for text in (f"{n_vacant} sites empty" * bool(n_vacant), added and f"added {added}") if text
+    )
 
 
 def clusters(cores: Sequence[Core], trained: Sequence[TrainedCore], atoms: Atoms) -> list[list[int]]:

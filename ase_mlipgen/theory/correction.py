@@ -70,7 +70,9 @@ class Response:
         M = LinearOperator((size, size), matvec=self._precondition, dtype=float)
         x, info = cg(H, right, rtol=TOLERANCE, maxiter=STEPS, M=M)
         if info != 0:
-            raise UnstableError(f"the linear solve did not converge in {STEPS} steps: the model is nearly unstable")
+            raise UnstableError(
+                f"the linear solve did not converge in {STEPS} steps: the model is nearly unstable"
+            )
         found = self._full(x)
         return np.asarray(found - found.mean(axis=0))
 
@@ -79,7 +81,9 @@ class Response:
         v_ic = self._full(v)
         H_v = self._flat(self._product(v_ic))
         if float(v @ H_v) < 0.0:
-            raise UnstableError("the model's Hessian has a direction of negative curvature where it was relaxed")
+            raise UnstableError(
+                "the model's Hessian has a direction of negative curvature where it was relaxed"
+            )
         return H_v
 
     def _precondition(self, r: Floats) -> Floats:

@@ -59,7 +59,11 @@ def primitive(perfect: Atoms) -> Primitive:
     everyone = np.arange(len(perfect), dtype=np.int64)
     vectors, members = (cell, everyone) if found is None else (found.cell, found.members_i)
     return Primitive(
-        np.asarray(vectors), perfect.positions[members], perfect.numbers[members].astype(np.int64), members, pbc
+        np.asarray(vectors),
+        perfect.positions[members],
+        perfect.numbers[members].astype(np.int64),
+        members,
+        pbc,
     )
 
 
@@ -86,12 +90,12 @@ class Sites:
 
     @property
     def vacant_s(self) -> Ints:
-        """Sites without an atom."""
+        """Give the sites without an atom."""
         return np.flatnonzero(self.atom_s < 0)
 
     @property
     def added_i(self) -> Ints:
-        """Atoms that stand on no site."""
+        """Give the atoms that stand on no site."""
         return np.flatnonzero(self.site_i < 0)
 
     def at(self, positions_xc: Floats) -> Ints:
@@ -205,10 +209,12 @@ def _multiples(host: Primitive, cell: Floats) -> Ints:
 
 
 def _tiled(host: Primitive, matrix: Ints, shift: Floats) -> tuple[Floats, Ints]:
-    """All lattice sites of a supercell."""
+    """Give all lattice sites of a supercell."""
     inverse = np.linalg.inv(matrix)
     corners = np.array(list(product((0, 1), repeat=3))) @ matrix
-    spans = [np.arange(low, high + 1) for low, high in zip(corners.min(axis=0), corners.max(axis=0), strict=True)]
+    spans = [
+        np.arange(low, high + 1) for low, high in zip(corners.min(axis=0), corners.max(axis=0), strict=True)
+    ]
     steps = np.stack(np.meshgrid(*spans, indexing="ij"), axis=-1).reshape(-1, 3)
     inside = steps @ inverse
     steps = steps[np.all((inside > -1e-9) & (inside < 1.0 - 1e-9), axis=1)]
@@ -218,7 +224,7 @@ def _tiled(host: Primitive, matrix: Ints, shift: Floats) -> tuple[Floats, Ints]:
 
 
 def _origin(host: Primitive, atoms: Atoms) -> Floats:
-    """The shift that puts the sites under most atoms, of the same element."""
+    """Find the shift that puts the sites under most atoms, of the same element."""
     inverse = np.linalg.inv(host.cell)
     best, most = np.zeros(3), -1
     for k in range(min(len(atoms), 100)):

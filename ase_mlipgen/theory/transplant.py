@@ -154,23 +154,19 @@ class Transplant:
 
     @property
     def displacement(self) -> Floats:
-        """Periodic displacements of the training cell's atoms, (n_atoms, 3), Å."""
+        """Give the periodic displacements of the training cell's atoms, (n_atoms, 3), Å."""
         sites = self.core.sites
         u_ic = self.u_sc[sites.site_i]
         u_ic[sites.added_i] = self.u_ac
         return u_ic
 
     def defective(self) -> Atoms:
-        """The training cell, strained and displaced."""
+        """Return the training cell, strained and displaced."""
         return _deformed(self.core.cell, self.core.centre, self.strain, self.displacement)
 
     def strained_host(self) -> Atoms:
-        """The perfect cell under the same strain alone."""
+        """Return the perfect cell under the same strain alone."""
         return _deformed(self.core.perfect, self.core.centre, self.strain, np.zeros_like(self.u_sc))
-
-    def displaced_host(self) -> Atoms:
-        """The perfect cell under the same strain and displacements."""
-        return _deformed(self.core.perfect, self.core.centre, self.strain, self.u_sc)
 
 
 def transplant(
@@ -199,7 +195,9 @@ def transplant(
     """
     at = sites.at(core.offset_mc + centre)
     if np.any(at < 0):
-        raise ValueError(f"the lattice around the {core.name} at {centre.round(3).tolist()} Å is not the trained one")
+        raise ValueError(
+            f"the lattice around the {core.name} at {centre.round(3).tolist()} Å is not the trained one"
+        )
     strain = _mean_strain(core, centre, sites, u_sc)
     u_mc = u_sc[at] - core.offset_mc @ strain.T
     shift = np.average(u_mc, axis=0, weights=core.weight_m)
@@ -225,7 +223,9 @@ def _added_atoms(core: TrainedCore, centre: Floats, large: Atoms) -> Ints:
         distance = np.linalg.norm(minimum_image(large.positions - centre - offset, large), axis=1)
         nearest = int(np.argmin(distance))
         if distance[nearest] > 0.1 or large.numbers[nearest] != core.cell.numbers[own]:
-            raise ValueError(f"no atom of the {core.name} at {(centre + offset).round(3).tolist()} Å of the large cell")
+            raise ValueError(
+                f"no atom of the {core.name} at {(centre + offset).round(3).tolist()} Å of the large cell"
+            )
         found.append(nearest)
     return np.array(found, dtype=np.int64)
 
