@@ -436,8 +436,9 @@ class DefectTrainer:
         with self.progress:
             census = self.census()
             self.progress.say(str(census))
-            for category, text in doubts(self.cells(), self.basis.cutoff, self.n_perfect):
-                warnings.warn(text, category, stacklevel=2)
+            if not self.latest:  # what is refined has been warned of
+                for category, text in doubts(self.cells(), self.basis.cutoff, self.n_perfect):
+                    warnings.warn(text, category, stacklevel=2)
             with self._timed("fit in all"):
                 fit = self.fit()
             calculator = LinearACE(

@@ -1,7 +1,7 @@
 """The perfect lattice behind a cell with defects: which atom stands on which site, and which site is where.
 
-`primitive` reads the host's primitive cell off a perfect training cell; `host_sites` lays that lattice under any cell of
-the same crystal, finds its origin by the site that most atoms agree on, and says who is on a site, which sites are
+`primitive` reads the host's primitive cell off a perfect training cell; `host_sites` lays that lattice under any cell
+of the same crystal, finds its origin by the site that most atoms agree on, and says who is on a site, which sites are
 vacant, and which atoms were added. Cost: one search in a tree for each position that is looked up.
 """
 

@@ -52,7 +52,7 @@ def trained(defects, size, crystal=SHEET):
 @pytest.fixture(scope="module")
 def pair():
     """Two vacancies in the sheet, certified on cells of L = 7, and the truth."""
-    large, perfect = simulation_cell(SHEET, [Vacancy()] * 2, 24, 8), simulation_cell(SHEET, [], 24, 8)
+    large, perfect = simulation_cell(SHEET, [Vacancy()] * 2, 18, 8), simulation_cell(SHEET, [], 18, 8)
     certificate = certify(Labelling(EAM2D), softer(), trained([Vacancy()], 7), large)
     return certificate, compare(EAM2D(), softer(), large, perfect), large
 
@@ -136,9 +136,9 @@ def test_three_dimensions_and_a_foreign_atom():
             self.par["V0"] = 1.01 * self.par["V0"]
 
     defects = [Vacancy(), Substitution("Au")]
-    large, perfect = (simulation_cell(COPPER, d, 6, 3) for d in (defects, []))
-    found = certify(Labelling(EMT), Softer(), trained(defects, 3, COPPER), large, mu={"Au": 0.0})
-    true = compare(EMT(), Softer(), large, perfect, mu={"Au": 0.0})
+    large, perfect = (simulation_cell(COPPER, d, 5, 2) for d in (defects, []))
+    found = certify(Labelling(EMT), Softer(), trained(defects, 2, COPPER), large, mu={"Au": 0.0}, fmax=1e-4)
+    true = compare(EMT(), Softer(), large, perfect, mu={"Au": 0.0}, fmax=1e-4)
     assert true.formation_energy_error != pytest.approx(0.0, abs=1e-3)
     assert found.formation_energy_error == pytest.approx(true.formation_energy_error, rel=0.1)
     assert found.geometry_error == pytest.approx(true.geometry_error, rel=0.5)
