@@ -36,7 +36,7 @@ DECADES = 4.0
 @styled
 def certificate_figure(certificate: Certificate) -> "Figure":
     """Show the predicted error on the cell, by distance from the cores, and by core and far field."""
-    figure = new_figure(10.5, 4.2)
+    figure = new_figure(11.0, 4.2)
     if not certificate.has_numbers:
         axes = figure.subplots()
         axes.set_axis_off()
@@ -112,8 +112,8 @@ def _draw_shares(axes: "Axes", certificate: Certificate) -> None:
     axes.set_yticks(place, names)
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
-    axes.set(xlabel="share of the error, model minus reference (eV)")
-    axes.set_title("energy, by core and far field")
+    axes.set(xlabel="share of the error (eV)")
+    axes.set_title("energy, model minus reference")
     axes.legend(loc="best")
 
 

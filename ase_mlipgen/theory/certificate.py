@@ -68,6 +68,7 @@ class Certificate:
         None where a chemical potential is missing
     start, relaxed, corrected : the large cell unrelaxed, relaxed by the surrogate, and with the predicted correction
     corrected_geometry_usable : whether the training cells are large enough for the corrected geometry to be better
+    resolution : Å, how far, in the same norm, the surrogate's relaxation stopped from its minimum
     site_error_i : (n_atoms,) array, Å, |Dx(l)| of the predicted correction
     transplants : labelled training cells with the cores of the large cell, and strained perfect ones
     size : of the training cells into which cores were transplanted
@@ -93,6 +94,7 @@ class Certificate:
     relaxed: Atoms
     corrected: Atoms
     corrected_geometry_usable: bool
+    resolution: float
     site_error_i: Floats
     transplants: tuple[LabelledCell, ...]
     size: int
@@ -199,7 +201,8 @@ def _restored(content: dict[str, Any]) -> dict[str, Any]:
         given[name] = _number(given[name])
         interval = name.replace("error", "interval")
         given[interval] = tuple(_number(x) for x in given[interval])
-    given["corrected_relaxation_energy"] = _number(given["corrected_relaxation_energy"])
+    for name in ("corrected_relaxation_energy", "resolution"):
+        given[name] = _number(given[name])
     given["notes"] = tuple(given["notes"])
     return given
 

@@ -308,12 +308,13 @@ def _on_atoms(sites: Sites, f_sc: Floats, n_atoms: int) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class _Answer:
-    """The correction, its size at every site, and each piece's share of the norm and of the energy."""
+    """The correction, its size at every site, each piece's share of norm and energy, and what fmax left."""
 
     x_ic: Floats
     strain_i: Floats
     geometry_p: list[float]
     relaxation_p: list[float]
+    resolution: float
 
 
 def _solved(setting: _Setting, relaxed: Atoms, pieces: list[_Piece]) -> _Answer:
@@ -327,7 +328,10 @@ def _solved(setting: _Setting, relaxed: Atoms, pieces: list[_Piece]) -> _Answer:
     y_ic = response.solve(laplacian(dual.bonds) @ x_ic) if size > 0.0 else x_ic
     geometry = [float(np.sum(y_ic * piece.forces)) / size if size > 0.0 else 0.0 for piece in pieces]
     relaxation = [piece.relaxation + 0.5 * float(np.sum(x_ic * piece.forces)) for piece in pieces]
-    return _Answer(x_ic, strain_i, geometry, relaxation)
+    left_ic = response.solve(np.array(_with(relaxed, setting.surrogate).get_forces()))
+    return _Answer(
+        x_ic, strain_i, geometry, relaxation, float(np.linalg.norm(site_strains(dual.bonds, left_ic)))
+    )
 
 
 def _certificate(
@@ -366,12 +370,13 @@ def _certificate(
         relaxed=found.atoms,
         corrected=corrected,
         corrected_geometry_usable=usable,
+        resolution=answer.resolution,
         site_error_i=answer.strain_i,
         transplants=tuple(moved.cells),
         size=setting.size,
         n_labels=len(moved.cells),
         verdict="overlapping" if groups else "ok",
-        notes=_notes(setting, groups, usable),
+        notes=_notes(setting, groups, usable, errors["geometry"], answer.resolution),
         clusters=tuple(
             cluster_cell(group, setting.cores, setting.atoms, setting.sites, setting.host) for group in groups
         ),
@@ -396,7 +401,9 @@ def _width(trained: Sequence[TrainedCore]) -> float:
     return min(core.reach / float(np.median(nearest_distances(core.perfect))) for core in trained)
 
 
-def _notes(setting: _Setting, groups: Sequence[Sequence[int]], usable: bool) -> tuple[str, ...]:
+def _notes(
+    setting: _Setting, groups: Sequence[Sequence[int]], usable: bool, geometry: float, resolution: float
+) -> tuple[str, ...]:
     notes = []
     for group in groups:
         reach = max(setting.trained[setting.cores[k].kind].reach for k in group)
@@ -404,6 +411,11 @@ def _notes(setting: _Setting, groups: Sequence[Sequence[int]], usable: bool) -> 
             f"cores {', '.join(map(str, group))} stand closer than the training cell's reach of {reach:.1f} Å: outside "
             "the theory; the numbers leave out what is new in their overlap. Train the cluster as a defect of its own "
             "(`clusters` holds it ready-made)"
+        )
+    if 0.0 < geometry < resolution:
+        notes.append(
+            f"the model's relaxation stopped {resolution:.1e} Å (bond norm) from its minimum, further than the predicted "
+            "error: relax with a smaller fmax to make use of so good a model"
         )
     if not usable:
         notes.append(
@@ -425,6 +437,6 @@ def _without_numbers(setting: _Setting, found: Relaxation, verdict: str, note: s
     last = found.atoms if finite else setting.atoms.copy()
     return Certificate(
         nan, nan, nan, (nan, nan), (nan, nan), (nan, nan), (), nan, None,
-        setting.atoms.copy(), last, last.copy(), False, np.full(len(setting.atoms), nan), (),
+        setting.atoms.copy(), last, last.copy(), False, nan, np.full(len(setting.atoms), nan), (),
         setting.size, 0, verdict, (note,), (), dict(setting.times), SOURCE,
     )  # fmt: skip
