@@ -1,6 +1,6 @@
 """Host crystals, point defects, the cells that hold them, samples around them, and their relaxation."""
 
-from ase_mlipgen.defects.cells import simulation_cell, training_cell
+from ase_mlipgen.defects.cells import OverlapWarning, simulation_cell, training_cell
 from ase_mlipgen.defects.geometry import cell_width, is_planar, minimum_image, nearest_distances, spacing
 from ase_mlipgen.defects.lattices import triangular_lattice, triangular_primitive
 from ase_mlipgen.defects.optimizer import TightLBFGS
@@ -12,6 +12,7 @@ from ase_mlipgen.defects.sampling import Samples, displaced, training_samples
 __all__ = [
     "Guards",
     "Interstitial",
+    "OverlapWarning",
     "PointDefect",
     "Relaxation",
     "RelaxationError",

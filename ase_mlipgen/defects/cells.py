@@ -7,6 +7,7 @@ are N r0 away in six directions. `info["defect_names"]`, `info["defect_centres"]
 Enter at `training_cell`, `simulation_cell`.
 """
 
+import warnings
 from collections.abc import Sequence
 from math import ceil, sqrt
 
@@ -14,12 +15,16 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
-from ase_mlipgen.defects.arrangement import arrange
+from ase_mlipgen.defects.arrangement import arrange, closest_approach
 from ase_mlipgen.defects.lattices import triangular_primitive
 from ase_mlipgen.defects.point_defects import PointDefect
 from ase_mlipgen.defects.readymade import as_defect
 
 Size = int | Sequence[int]
+
+
+class OverlapWarning(UserWarning):
+    """Cores stand closer than a training cell's own images: outside the theory."""
 
 
 def training_cell(crystal: Atoms, defect: PointDefect | Atoms | None, size: Size) -> Atoms:
@@ -65,6 +70,7 @@ def simulation_cell(
     size: Size,
     separation: float,
     translations: Sequence[Sequence[int]] | None = None,
+    training: Atoms | None = None,
 ) -> Atoms:
     """Build a large periodic cell with several defects, arranged about its centre.
 
@@ -79,6 +85,7 @@ def simulation_cell(
     separation : least distance of two defects, their periodic images included, in unit cells (the shortest vector of
         the crystal's cell; r0 on the triangular lattice)
     translations : where to put the defects instead: lattice translations, whole numbers of the repeated vectors
+    training : a training cell; warns (`OverlapWarning`) where cores stand closer than its own images
 
     Raises
     ------
@@ -98,7 +105,20 @@ def simulation_cell(
     cell = host
     for defect, shift in zip(point_defects, shifts, strict=True):
         cell = defect.insert(cell, crystal, shift)
+    if training is not None:
+        _warn_of_overlap(closest_approach(offsets + shifts, lattice, _repeats(lattice, size)), training)
     return _described(cell, [defect.name for defect in point_defects], offsets + shifts)
+
+
+def _warn_of_overlap(closest: float, training: Atoms) -> None:
+    reach = closest_approach(np.zeros((1, 3)), training, (1, 1, 1))
+    if closest < reach * (1.0 - 1e-4):
+        warnings.warn(
+            f"two cores stand {closest:.1f} Å apart, closer than the images of the training cell ({reach:.1f} Å): "
+            "outside the theory; keep them further apart, or train the cluster as a defect of its own",
+            OverlapWarning,
+            stacklevel=3,
+        )
 
 
 def _rectangle(primitive: Atoms, size: Size) -> Atoms:

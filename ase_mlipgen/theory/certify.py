@@ -414,8 +414,8 @@ def _notes(
         )
     if 0.0 < geometry < resolution:
         notes.append(
-            f"the model's relaxation stopped {resolution:.1e} Å (bond norm) from its minimum, further than the predicted "
-            "error: relax with a smaller fmax to make use of so good a model"
+            f"the model's relaxation stopped {resolution:.1e} Å (bond norm) from its minimum, further than the "
+            "predicted error: relax with a smaller fmax to make use of so good a model"
         )
     if not usable:
         notes.append(

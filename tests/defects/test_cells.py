@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ase_mlipgen.defects import (
     Interstitial,
+    OverlapWarning,
     Vacancy,
     cell_width,
     nearest_distances,
@@ -173,3 +174,10 @@ def _closest(cell):
     offsets = centres[None, :, None] - centres[:, None, None] + (steps @ cell.cell.array)[None, None]
     distances = np.linalg.norm(offsets, axis=-1)
     return distances[distances > 1e-6].min()
+
+
+def test_cores_closer_than_a_training_cells_images_are_warned_of():
+    training = training_cell(SHEET, None, 7)
+    with pytest.warns(OverlapWarning, match=r"8\.2 Å apart.*\(16\.4 Å\)"):
+        simulation_cell(SHEET, [Vacancy()] * 2, 20, 3, training=training)
+    simulation_cell(SHEET, [Vacancy()] * 2, 20, 6, training=training)
