@@ -15,7 +15,7 @@ from ase_mlipgen.defects import potential_energy
 from ase_mlipgen.labels import LabelledCell, as_factory
 from ase_mlipgen.theory.correction import Response
 from ase_mlipgen.theory.equivalence import Image, classes
-from ase_mlipgen.theory.far_field import Stencil
+from ase_mlipgen.theory.far_field import Stencil, difference_stencil
 from ase_mlipgen.theory.force_constants import ForceConstants, force_constants
 from ase_mlipgen.theory.norms import DualNorm, bonds, laplacian, site_strains
 from ase_mlipgen.theory.setting import Labelling, Setting
