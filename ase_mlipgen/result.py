@@ -18,7 +18,7 @@ from ase_mlipgen.fit import LinearFit
 from ase_mlipgen.labels import LabelledCell, read_cells, write_cells
 from ase_mlipgen.progress import duration
 from ase_mlipgen.theory.certificate import Certificate
-from ase_mlipgen.theory.certify import Labelling, certify
+from ase_mlipgen.theory.certify import Labelling, certify, warm_start
 from ase_mlipgen.theory.errors import DEFINITIONS, Errors
 from ase_mlipgen.theory.force_constants import ForceConstants
 
@@ -169,7 +169,8 @@ class TrainingResult:
             Of the cells into which cores are transplanted. By default one more than the largest that was trained: a
             cell that the fit matches exactly cannot show what it misses. Without trainer the trained cells are taken.
         **options
-            Of `ase_mlipgen.theory.certify.certify`: fmax, optimizer, mu, progress.
+            Of `ase_mlipgen.theory.certify.certify`: fmax, optimizer, mu, progress, start (by default the relaxed
+            training cells around every core).
 
         Raises
         ------
@@ -181,6 +182,7 @@ class TrainingResult:
         if self.trainer is not None:
             options = {"optimizer": self.trainer.optimizer, "fmax": self.trainer.fmax, **options}
         cells, constants = self.cells, self.constants
+        options = {"start": warm_start(atoms, cells), **options}
         if size is None and self.trainer is not None:
             size = self.trainer.matched_size + 1
         if size is not None:

@@ -22,8 +22,9 @@ from ase_mlipgen.labels import LabelStore, as_factory
 from ase_mlipgen.progress import Progress
 from ase_mlipgen.studies.cases import CASES, Case
 from ase_mlipgen.theory.certificate import Certificate
-from ase_mlipgen.theory.certify import certify
+from ase_mlipgen.theory.certify import certify, warm_start
 from ase_mlipgen.theory.norms import Bonds, bonds, strain_norm
+from ase_mlipgen.theory.pieces import with_calculator
 from ase_mlipgen.trainer import DefectTrainer
 
 ERRORS = ("geometry", "relaxation", "formation")
@@ -64,9 +65,9 @@ class _Truth:
     """A large cell relaxed by the reference."""
 
     atoms: Atoms
+    start: Atoms
     links: Bonds
     relaxation: Relaxation
-    relaxing: float
     unrelaxed: float
     per_atom: float
 
@@ -108,7 +109,7 @@ def _case(case: Case, store: str | Path | None, progress: Progress, limit: int |
     records: list[Record] = []
     for done, (size, seed, degree, matching, rtol) in enumerate(settings):
         if size not in truths:
-            truths[size] = list(_truths(case, size))
+            truths[size] = list(_truths(case, size, store))
         if (size, seed, degree) not in kept:
             kept = {(size, seed, degree): _trainer(case, size, seed, degree, store)}
         trainer = _variant(kept[size, seed, degree], matching, rtol)
@@ -136,16 +137,17 @@ def _variant(trainer: DefectTrainer, matching: str | None, rtol: float) -> Defec
     return variant
 
 
-def _truths(case: Case, size: int) -> Iterator[_Truth]:
+def _truths(case: Case, size: int, store: str | Path | None) -> Iterator[_Truth]:
+    cells = _trainer(case, size, case.seeds[0], case.degrees[0], store).relax()
     calculator = as_factory(case.reference)()
     host = case.crystal.copy()
     host.calc = calculator
     per_atom = potential_energy(host) / len(host)
     for atoms in case.large(size):
-        found = relax(atoms, calculator, fmax=FMAX, strict=True)
-        yield _Truth(
-            atoms, bonds(atoms), found, found.energy - found.initial_energy, found.initial_energy, per_atom
-        )
+        start = warm_start(atoms, cells)
+        found = relax(start, calculator, fmax=FMAX, strict=True)
+        unrelaxed = potential_energy(with_calculator(atoms, calculator))
+        yield _Truth(atoms, start, bonds(atoms), found, unrelaxed, per_atom)
 
 
 def _certified(
@@ -157,28 +159,32 @@ def _certified(
     host.calc = model
     per_atom = potential_energy(host) / len(host)
     for k, truth in enumerate(truths):
-        found = relax(truth.atoms, model, fmax=FMAX)
+        found = relax(truth.start, model, fmax=FMAX)
+        unrelaxed = potential_energy(with_calculator(truth.atoms, model)) - truth.unrelaxed
         for size, own in ((label["size"], True), (label["size"] + 1, False)):
             cells, constants = trainer.cells_of_size(size)
             made = certify(trainer.labelling(), model, cells, truth.atoms, constants=constants, relaxed=found)
             yield Record(
                 case=case.name, cell=k, n_cores=len(truth.atoms.info["defect_names"]), own=own, verdict=made.verdict,
-                matched=bool(trainer.conditions), **label, **_numbers(made, found, truth, per_atom),
+                matched=bool(trainer.conditions), **label,
+                **_numbers(made, found, truth, unrelaxed, per_atom - truth.per_atom),
             )  # fmt: skip
 
 
-def _numbers(made: Certificate, found: Relaxation, truth: _Truth, per_atom: float) -> dict[str, Any]:
+def _numbers(
+    made: Certificate, found: Relaxation, truth: _Truth, unrelaxed: float, per_atom: float
+) -> dict[str, Any]:
+    """Compare; `unrelaxed` and `per_atom` are energies of the model less those of the reference, eV."""
     true = truth.relaxation.atoms.positions
-    relaxing = found.energy - found.initial_energy - truth.relaxing
-    unrelaxed = found.initial_energy - truth.unrelaxed - len(truth.atoms) * (per_atom - truth.per_atom)
+    relaxed = found.energy - truth.relaxation.energy
     nan = float("nan")
     return {
         "predicted_geometry": made.geometry_error,
         "true_geometry": strain_norm(truth.links, found.atoms.positions - true) if found.converged else nan,
         "predicted_relaxation": made.relaxation_energy_error,
-        "true_relaxation": relaxing if found.converged else nan,
+        "true_relaxation": relaxed - unrelaxed if found.converged else nan,
         "predicted_formation": made.formation_energy_error,
-        "true_formation": relaxing + unrelaxed if found.converged else nan,
+        "true_formation": relaxed - len(truth.atoms) * per_atom if found.converged else nan,
         "corrected": strain_norm(truth.links, made.corrected.positions - true) if made.has_numbers else nan,
         "wall_time": sum(made.wall_times.values()),
     }

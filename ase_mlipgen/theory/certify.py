@@ -37,10 +37,10 @@ from ase_mlipgen.theory.pieces import (
     stencil_of,
     with_calculator,
 )
-from ase_mlipgen.theory.setting import Labelling, Setting, Trained, largest, setting_of, width_of
+from ase_mlipgen.theory.setting import Labelling, Setting, Trained, largest, setting_of, warm_start, width_of
 from ase_mlipgen.theory.sites import on_all_sites
 
-__all__ = ["Labelling", "Trained", "certify"]
+__all__ = ["Labelling", "Trained", "certify", "warm_start"]
 
 USABLE_WIDTH = 5.9
 """Nearest-neighbour distances: training cells this wide (L = 7 of the triangular lattice) give a corrected geometry
@@ -61,6 +61,7 @@ def certify(
     steps: int = 1000,
     progress: Callable[[int, float, float], None] | None = None,
     relaxed: Relaxation | None = None,
+    start: Atoms | None = None,
 ) -> Certificate:
     """Predict the errors of a surrogate on a large cell.
 
@@ -74,6 +75,7 @@ def certify(
     fmax : eV/Å, tolerance of the surrogate's relaxation
     mu : eV an atom, chemical potentials of foreign elements, for formation energies
     relaxed : the surrogate's relaxation of `atoms`, where it is known already
+    start : where that relaxation begins, see `warm_start`; by default at `atoms`
 
     Returns
     -------
@@ -90,7 +92,7 @@ def certify(
         The reference fails.
     """
     setting = setting_of(surrogate, cells, atoms)
-    found = relaxed or relax(atoms, surrogate, optimizer, fmax, steps, guards, progress)
+    found = relaxed or relax(start or atoms, surrogate, optimizer, fmax, steps, guards, progress)
     setting.times["relaxation by the model"] = found.wall_time
     if not found.converged:
         return _without_numbers(setting, found, "diverged", f"the model's relaxation failed: {found.failure}")
@@ -125,6 +127,7 @@ def _certificate(
         "relaxation": relaxing,
         "formation": relaxing + sum(piece.unrelaxed for piece in pieces),
     }
+    unrelaxed = potential_energy(with_calculator(setting.atoms, setting.surrogate))
     corrected = found.atoms.copy()
     corrected.positions += answer.x_ic
     host_energy = potential_energy(with_calculator(setting.perfect, setting.surrogate))
@@ -141,7 +144,7 @@ def _certificate(
         relaxation_energy_interval=intervals["relaxation"],
         formation_energy_interval=intervals["formation"],
         shares=_shares(setting, moved, pieces, answer),
-        corrected_relaxation_energy=found.energy - found.initial_energy - errors["relaxation"],
+        corrected_relaxation_energy=found.energy - unrelaxed - errors["relaxation"],
         corrected_formation_energy=None if forming is None else forming - errors["formation"],
         start=setting.atoms.copy(),
         relaxed=found.atoms,

@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from ase import Atoms
 
-from ase_mlipgen.defects import nearest_distances
+from ase_mlipgen.defects import minimum_image, nearest_distances
 from ase_mlipgen.labels import LabelledCell, LabelStore, label
 from ase_mlipgen.theory.cores import Core, find_cores
 from ase_mlipgen.theory.sites import Primitive, Sites, host_sites, primitive
-from ase_mlipgen.theory.transplant import TrainedCore, trained_core
+from ase_mlipgen.theory.transplant import TrainedCore, grafted, trained_core
 
 
 class Trained(Protocol):
@@ -31,6 +31,16 @@ class Trained(Protocol):
     def unrelaxed(self) -> Atoms: ...  # noqa: D102
     @property
     def perfect(self) -> Atoms: ...  # noqa: D102
+
+
+TrainedT = TypeVar("TrainedT", bound=Trained)
+
+
+class Relaxed(Trained, Protocol):
+    """A training cell that the reference has relaxed."""
+
+    @property
+    def relaxed(self) -> Atoms: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,7 @@ class Setting:
         self.times[stage] = self.times.get(stage, 0.0) + time.perf_counter() - begun
 
 
-def largest(cells: Sequence[Trained], defect: str | None = None) -> Trained:
+def largest(cells: Sequence[TrainedT], defect: str | None = None) -> TrainedT:
     """Choose the training cell with most sites, of one defect or of all."""
     own = [cell for cell in cells if defect in (None, cell.defect)]
     return max(own, key=lambda cell: len(cell.perfect))
@@ -105,3 +115,24 @@ def setting_of(surrogate: Any, cells: Sequence[Trained], atoms: Atoms) -> Settin
 def width_of(trained: Sequence[TrainedCore]) -> float:
     """Shortest vector of the narrowest training cell, in nearest-neighbour distances of the host."""
     return min(core.reach / float(np.median(nearest_distances(core.perfect))) for core in trained)
+
+
+def warm_start(atoms: Atoms, cells: Sequence[Relaxed]) -> Atoms:
+    """Displace a large cell's atoms around every core as the reference's relaxed training cells are.
+
+    Both models then start within what was trained. An interstitial's neighbours move by an ångström, and a relaxation
+    from its unrelaxed place leads a model through configurations that it has never seen.
+
+    Parameters
+    ----------
+    atoms : the large cell, unrelaxed
+    cells : relaxed training cells; of each defect the largest is used
+    """
+    setting = setting_of(None, cells, atoms)
+    started = atoms.copy()
+    for core in setting.cores:
+        trained = setting.trained[core.kind]
+        cell = largest(cells, trained.name)
+        u_ic = minimum_image(cell.relaxed.positions - cell.unrelaxed.positions, cell.unrelaxed)
+        started.positions += grafted(trained, core.centre, atoms, setting.sites, u_ic)
+    return started

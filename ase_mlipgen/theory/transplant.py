@@ -230,6 +230,24 @@ def _added_atoms(core: TrainedCore, centre: Floats, large: Atoms) -> Ints:
     return np.array(found, dtype=np.int64)
 
 
+def grafted(core: TrainedCore, centre: Floats, large: Atoms, sites: Sites, u_ic: Floats) -> Floats:
+    """Put displacements of a training cell's atoms, (n, 3) in Å, around a core of the large cell; images share.
+
+    Returns
+    -------
+    (n_atoms, 3) array, Å, zero beyond the training cell
+    """
+    at = sites.at(core.offset_mc + centre)
+    moves_sc = np.zeros_like(core.sites.positions_sc)
+    occupied = np.flatnonzero(core.sites.atom_s >= 0)
+    moves_sc[occupied] = u_ic[core.sites.atom_s[occupied]]
+    on_sites = np.zeros_like(sites.positions_sc)
+    np.add.at(on_sites, at, core.weight_m[:, None] * moves_sc[core.site_m])
+    moves = np.where(sites.site_i[:, None] >= 0, on_sites[sites.site_i], 0.0)
+    moves[_added_atoms(core, centre, large)] += u_ic[core.sites.added_i]
+    return moves
+
+
 def spread(moved: Transplant, f_sc: Floats, f_ac: Floats, large_sites: Sites, n_atoms: int) -> Floats:
     """Put forces of the training cell's sites and added atoms onto the large cell; images of one site share.
 

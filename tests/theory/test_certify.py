@@ -12,6 +12,7 @@ from ase_mlipgen.defects import (
     Interstitial,
     Substitution,
     Vacancy,
+    relax,
     simulation_cell,
     training_cell,
     triangular_lattice,
@@ -21,7 +22,7 @@ from ase_mlipgen.labels import LabelStore
 from ase_mlipgen.result import TrainingCell
 from ase_mlipgen.theory import bonds, compare, strain_norm
 from ase_mlipgen.theory.certificate import Certificate, CertificateFileError
-from ase_mlipgen.theory.certify import Labelling, certify
+from ase_mlipgen.theory.certify import Labelling, certify, warm_start
 from ase_mlipgen.theory.cores import UnknownCoreError
 from ase_mlipgen.theory.correction import Response
 from ase_mlipgen.theory.far_field import difference_stencil
@@ -244,8 +245,6 @@ def test_nearest_images_share_ties():
 def test_response_inverts_the_hessian(exact):
     """Against the dense pseudo-inverse."""
     large = training_cell(SHEET, Vacancy(), 6)
-    from ase_mlipgen.defects import relax
-
     atoms = relax(large, EAM2D(), fmax=1e-8).atoms
     response = Response(EAM2D(), atoms, DualNorm(bonds(large)))
     response._exact = exact
@@ -256,3 +255,16 @@ def test_response_inverts_the_hessian(exact):
     plane = np.arange(3 * len(atoms)).reshape(-1, 3)[:, :2].ravel()
     expected = np.linalg.pinv(H[np.ix_(plane, plane)], rcond=1e-10) @ f[:, :2].ravel()
     assert np.abs(response.solve(f)[:, :2].ravel() - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("defect", [Vacancy(), HOLLOW], ids=["vacancy", "interstitial"])
+def test_a_warm_start_is_the_relaxed_training_cell(defect):
+    """On a large cell that is the training cell itself; the interstitial's neighbours move by half an ångström."""
+    (cell,) = trained([defect], 7)
+    moved = relax(cell.unrelaxed, EAM2D(), fmax=1e-3).atoms
+    cell = dataclasses.replace(cell, relaxed=moved)
+    assert np.allclose(warm_start(cell.unrelaxed, [cell]).positions, moved.positions, atol=1e-12)
+    large = simulation_cell(SHEET, [defect], 20, 8)
+    started = warm_start(large, [cell])
+    started.calc, large.calc = EAM2D(), EAM2D()
+    assert started.get_potential_energy() < large.get_potential_energy()
