@@ -21,7 +21,15 @@ LARGE, PERFECT = (simulation_cell(SHEET, d, 16, 8) for d in ([Vacancy()], []))
 
 def trainer(**changes):
     basis = ACEBasis(["W"], order=3, degree=8, cutoff=6.0)
-    arguments = {"n_train": 20, "n_test": 3, "n_perfect": 4, "rtol": 1e-6, "progress": False, **changes}
+    arguments = {
+        "n_train": 20,
+        "n_test": 3,
+        "n_perfect": 4,
+        "rtol": 1e-6,
+        "fmax": 1e-7,
+        "progress": False,
+        **changes,
+    }
     return DefectTrainer(SHEET, Vacancy(), EAM2D, basis, 5, **arguments)
 
 
@@ -34,7 +42,7 @@ def poor(tmp_path_factory):
 
 
 def true_error(result):
-    return compare(EAM2D(), result.calculator, LARGE, PERFECT)
+    return compare(EAM2D(), result.calculator, LARGE, PERFECT, fmax=1e-7)
 
 
 def test_refinement_lowers_the_true_error_and_the_certificate_follows(poor):
