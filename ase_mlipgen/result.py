@@ -17,7 +17,10 @@ from ase_mlipgen.calculators.linear_ace import LinearACE
 from ase_mlipgen.fit import LinearFit
 from ase_mlipgen.labels import LabelledCell, read_cells, write_cells
 from ase_mlipgen.progress import duration
+from ase_mlipgen.theory.certificate import Certificate
+from ase_mlipgen.theory.certify import Labelling, certify, warm_start
 from ase_mlipgen.theory.errors import DEFINITIONS, Errors
+from ase_mlipgen.theory.force_constants import ForceConstants
 
 FORMAT = "ase_mlipgen.TrainingResult"
 VERSION = 1
@@ -118,6 +121,10 @@ class TrainingResult:
         Of squared residuals, eq. (4.2), as the fit took them; with weights by the theory also how they were found.
     unstable : str
         Which model is not stable on which training cell, where and what to do; empty if both are.
+    constants : ForceConstants or None
+        The reference's, of the largest perfect training cell.
+    trainer : DefectTrainer or None
+        The one that made this result, for `certify` and `refine`; not saved.
     """
 
     calculator: LinearACE
@@ -134,6 +141,8 @@ class TrainingResult:
     settings: dict[str, Any] = field(default_factory=dict)
     weights: dict[str, Any] = field(default_factory=dict)
     unstable: str = ""
+    constants: ForceConstants | None = None
+    trainer: Any = field(default=None, repr=False)
 
     def __str__(self) -> str:
         fit, errors = self.fit, self.errors
@@ -158,6 +167,66 @@ class TrainingResult:
         """Draw n models from the posterior of the fit; see `LinearACE.committee`."""
         return self.calculator.committee(n, seed)
 
+    def certify(
+        self, atoms: Atoms, labelling: Labelling | None = None, size: int | None = None, **options: Any
+    ) -> Certificate:
+        """Predict the model's errors on a large cell, from one or two reference labels a core.
+
+        Parameters
+        ----------
+        atoms : Atoms
+            Unrelaxed, with defects that were trained; of `simulation_cell`, for example.
+        labelling : Labelling, optional
+            How to ask the reference; by default as the trainer did. A result that was loaded needs it.
+        size : int, optional
+            Of the cells into which cores are transplanted. By default one more than the largest that was trained: a
+            cell that the fit matches exactly cannot show what it misses. Without trainer the trained cells are taken.
+        **options
+            Of `ase_mlipgen.theory.certify.certify`: fmax, optimizer, mu, progress, start (by default the relaxed
+            training cells around every core).
+
+        Raises
+        ------
+        ValueError
+            The result has no trainer and no labelling was given; or the cell does not fit, see there.
+        """
+        if labelling is None:
+            labelling = self._trainer("certify(atoms, Labelling(reference))").labelling()
+        if self.trainer is not None:
+            options = {"optimizer": self.trainer.optimizer, "fmax": self.trainer.fmax, **options}
+        cells, constants = self.cells, self.constants
+        options = {"start": warm_start(atoms, cells), **options}
+        if size is None and self.trainer is not None:
+            size = self.trainer.matched_size + 1
+        if size is not None:
+            cells, constants = self._trainer("a training run").cells_of_size(size)
+        return certify(labelling, self.calculator, cells, atoms, constants=constants, **options)
+
+    def refine(self, certificate: Certificate, **options: Any) -> "TrainingResult":
+        """Fit again with the certificate's transplanted cells among the training cells, and matched there.
+
+        Parameters
+        ----------
+        certificate : Certificate
+            Of this result.
+        **options
+            Of `DefectTrainer.refined`.
+
+        Raises
+        ------
+        ValueError
+            The result has no trainer, or the certificate no labels.
+        """
+        refined: TrainingResult = (
+            self._trainer("DefectTrainer(...).run()").refined(certificate, **options).run()
+        )
+        return refined
+
+    def _trainer(self, remedy: str) -> Any:
+        if self.trainer is None:
+            raise ValueError(f"this result was loaded and does not know its trainer: use {remedy}")
+        return self.trainer
+
     def save(self, directory: str | Path) -> Path:
         """Write the result to a directory (made if absent) and return its path."""
         folder = Path(directory)
@@ -167,6 +236,8 @@ class TrainingResult:
         write_cells(folder / "labels_test.extxyz", self.test)
         arrays, numbers = _split(self.fit)
         arrays |= _cell_arrays(self.cells)
+        if self.constants is not None:
+            arrays |= {f"constants_{name}": getattr(self.constants, name) for name in CONSTANTS}
         with open(folder / "result.npz", "wb") as file:
             np.savez_compressed(file, **arrays)
         content = {
@@ -244,6 +315,7 @@ def _assembled(
         settings=content["settings"],
         weights=content["weights"],
         unstable=content["unstable"],
+        constants=_constants(arrays),
     )
 
 
@@ -251,7 +323,15 @@ def _shown(value: float | None) -> str:
     return f"{'not measured':>14s}" if value is None else f"{value:14.3e}"
 
 
+def _constants(arrays: Mapping[str, Any]) -> ForceConstants | None:
+    names = {name: f"constants_{name}" for name in CONSTANTS}
+    if any(key not in arrays for key in names.values()):
+        return None
+    return ForceConstants(**{name: arrays[key] for name, key in names.items()})
+
+
 FILES = ("result.json", "model.json", "result.npz", "labels_train.extxyz", "labels_test.extxyz")
+CONSTANTS = ("sites_s", "multiplicity_s", "columns_sanb")
 STATES = ("unrelaxed", "relaxed", "perfect")
 
 

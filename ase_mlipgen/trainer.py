@@ -5,6 +5,7 @@ function of its own room and useful alone; the trainer passes things on and keep
 Protocol: Ortner & Wang, *A framework for a generalisation analysis of machine-learned interatomic potentials*, Sec. 4.
 """
 
+import copy
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,6 +50,8 @@ from ase_mlipgen.theory.cell_hessian import (
     hessian_of_forces,
     in_components,
 )
+from ase_mlipgen.theory.certificate import Certificate
+from ase_mlipgen.theory.certify import Labelling
 from ase_mlipgen.theory.errors import Errors, measure
 from ase_mlipgen.theory.force_constants import (
     ForceConstants,
@@ -56,7 +59,12 @@ from ase_mlipgen.theory.force_constants import (
     force_constants_percent,
     full_hessian,
 )
-from ase_mlipgen.theory.matching import checked_conditions, matching_constraints
+from ase_mlipgen.theory.matching import (
+    CONDITIONS,
+    checked_conditions,
+    matching_constraints,
+    transplant_constraints,
+)
 from ase_mlipgen.theory.norms import force_metric
 from ase_mlipgen.theory.stability import (
     CellOperators,
@@ -68,6 +76,9 @@ from ase_mlipgen.theory.stability import (
 )
 from ase_mlipgen.theory.uncertainty import posterior_of
 from ase_mlipgen.threads import available_threads, blas_threads
+
+OF_THE_FIT = ("constraints", "assemble", "triangles", "balance", "fit", "posterior")
+"""Stages that depend on the basis and on which cells are fitted."""
 
 PAPER_WEIGHTS = {"energy": 100.0, "forces": 1.0}
 
@@ -192,6 +203,9 @@ class DefectTrainer:
         self.constraints: Constraints | None = None
         self.timings: dict[str, float] = {}
         self._kept: dict[str, Any] = {}
+        self.transplants: list[LabelledCell] = []
+        self.latest: list[LabelledCell] = []
+        self.matched_size = max(self.sizes)
         self._check()
 
     def _check(self) -> None:
@@ -237,20 +251,24 @@ class DefectTrainer:
 
     def cells(self) -> list[TrainingCell]:
         """Return the unrelaxed training cells, one a defect and size."""
+        return self._once("cells", lambda: [cell for size in self.sizes for cell in self._unrelaxed(size)])
 
-        def build() -> list[TrainingCell]:
-            names = unique_names(self.defects)
-            found = []
-            for size in self.sizes:
-                perfect = training_cell(self.crystal, None, size)
-                for name, defect in zip(names, self.defects, strict=True):
-                    start = training_cell(self.crystal, defect, size)
-                    found.append(
-                        TrainingCell(f"{name}, L = {size}", name, size, start, start, perfect, 0, 0.0)
-                    )
-            return found
+    def _unrelaxed(self, size: int) -> list[TrainingCell]:
+        perfect = training_cell(self.crystal, None, size)
+        found = []
+        for name, defect in zip(unique_names(self.defects), self.defects, strict=True):
+            start = training_cell(self.crystal, defect, size)
+            found.append(TrainingCell(f"{name}, L = {size}", name, size, start, start, perfect, 0, 0.0))
+        return found
 
-        return self._once("cells", build)
+    def cells_of_size(self, size: int) -> tuple[list[TrainingCell], ForceConstants]:
+        """Return the unrelaxed cells of any size and the reference's force constants there, for certificates."""
+
+        def compute() -> tuple[list[TrainingCell], ForceConstants]:
+            cells = self._unrelaxed(size)
+            return cells, force_constants(cells[0].perfect, self._calculator())
+
+        return self._once(f"cells of size {size}", compute)
 
     def census(self) -> Census:
         """Return what the run will compute; nothing expensive is done."""
@@ -349,16 +367,25 @@ class DefectTrainer:
 
     def _assembled(self, kinds: list[str], weights: Mapping[str, Any]) -> TriangularFactor:
         """Fold the rows of the samples into a triangle, and those of Hessians to those of forces."""
-        count, cells = self.progress.counter("rows"), self.label()[0]
-        with ThreadPoolExecutor(available_threads()) as pool:
-            found = assemble(
-                self.basis, cells, weights, self.one_body(), kinds, pool, count, self._metrics(cells)
-            )
+        found = self._folded(self._fitted(), kinds, weights)
         if "forces" in kinds and "force_constants" in self.observations:
             with blas_threads(1):
                 for block in self._hessian_blocks(weights):
                     found.add(block.A, block.b)
         return found
+
+    def _folded(
+        self, cells: Sequence[LabelledCell], kinds: list[str], weights: Mapping[str, Any]
+    ) -> TriangularFactor:
+        count = self.progress.counter("rows")
+        with ThreadPoolExecutor(available_threads()) as pool:
+            return assemble(
+                self.basis, cells, weights, self.one_body(), kinds, pool, count, self._metrics(cells)
+            )
+
+    def _fitted(self) -> list[LabelledCell]:
+        """Return all cells whose observations are rows of the fit."""
+        return [*self.label()[0], *self.transplants]
 
     def _metrics(self, cells: Sequence[LabelledCell]) -> list[Any] | None:
         """Return the root of the dual norm of every cell; None where components count."""
@@ -366,6 +393,9 @@ class DefectTrainer:
             return None
         known = {(c.defect, len(c.unrelaxed)): force_metric(c.unrelaxed) for c in self.cells()}
         known |= {("", len(host)): force_metric(host) for host in self._hosts()}
+        for cell in cells:  # transplanted ones are of other sizes
+            if (cell.defect, len(cell.atoms)) not in known:
+                known[cell.defect, len(cell.atoms)] = force_metric(cell.atoms)
         return [known[cell.defect, len(cell.atoms)] for cell in cells]
 
     def _hessian_blocks(self, weights: Mapping[str, Any]) -> Iterator[RowBlock]:
@@ -420,6 +450,80 @@ class DefectTrainer:
 
         return self._once("balance", compute)
 
+    def labelling(self) -> Labelling:
+        """Return how this trainer asks its reference."""
+        return Labelling(self.reference, self.executor, self.store, self.tag, self.progress.counter("labels"))
+
+    def adopt(self, result: TrainingResult) -> TrainingResult:
+        """Give a result that was loaded this trainer, so that it can certify and refine without training again.
+
+        Parameters
+        ----------
+        result : TrainingResult
+            Of a trainer with the same arguments.
+        """
+        n_added = int(result.settings.get("n_transplants", 0))
+        n_drawn = len(result.train) - n_added
+        self.transplants = list(result.train[n_drawn:])
+        self.matched_size = int(result.settings.get("matched_size", max(self.sizes)))
+        self._kept |= {"relax": result.cells, "label": (list(result.train[:n_drawn]), list(result.test))}
+        if result.constants is not None and len(self.sizes) == 1:
+            self._kept["force constants"] = [result.constants]
+        return replace(result, trainer=self)
+
+    def with_basis(self, basis: ACEBasis) -> "DefectTrainer":
+        """Return a trainer on the same labels with another basis."""
+        trainer = copy.copy(self)
+        trainer.basis, trainer.timings = basis, {}
+        trainer._kept = {name: value for name, value in self._kept.items() if name not in OF_THE_FIT}
+        return trainer
+
+    def refined(self, certificate: Certificate, n_samples: int = 0) -> "DefectTrainer":
+        """Return a trainer whose training set has the certificate's transplanted cells as well.
+
+        Energies and forces are matched there, and at the training cells, as far as the basis can; everything that was
+        computed is kept.
+
+        Parameters
+        ----------
+        certificate : Certificate
+        n_samples : int
+            Displaced copies of each transplanted defect cell that are labelled and fitted as well.
+
+        Raises
+        ------
+        ValueError
+            The certificate holds no labels: the model had no minimum there.
+        """
+        if not certificate.transplants:
+            raise ValueError(
+                f"the certificate holds no labelled cells (verdict: {certificate.verdict}); train with more samples, "
+                "larger cells or a tighter rtol first"
+            )
+        fresh = list(certificate.transplants)
+        fresh_and_samples = [*fresh, *self._around(fresh, n_samples)]
+        trainer = copy.copy(self)
+        trainer.timings = {}
+        trainer.transplants = [*self.transplants, *fresh_and_samples]
+        trainer.latest = fresh
+        trainer.conditions = CONDITIONS
+        trainer.matched_size = max(self.matched_size, certificate.size)
+        trainer._kept = {name: value for name, value in self._kept.items() if name not in OF_THE_FIT}
+        if not isinstance(self.weights, str):
+            more = self._folded(fresh_and_samples, self._labelled_kinds(), self.weights)
+            trainer._kept["assemble"] = self.factor().merge(more)
+        return trainer
+
+    def _around(self, cells: Sequence[LabelledCell], n_samples: int) -> list[LabelledCell]:
+        rng = np.random.default_rng([self.seed, len(self.transplants)])
+        drawn = [
+            _tagged(displaced(cell.atoms, self.amplitude, rng, self.distribution), "defect", cell.defect)
+            for cell in cells
+            if cell.config_type == "defect"
+            for _ in range(n_samples)
+        ]
+        return self._label(drawn, "labels around the transplanted cells") if drawn else []
+
     def one_body(self) -> dict[str, float]:
         """Return E0 of every element, eV: the given ones, or the least-squares energies per atom."""
         if self.E0 is not None:
@@ -464,7 +568,7 @@ class DefectTrainer:
         others += [_tagged(atoms, "perfect", "") for atoms in perfect]
         wanted = "force_constants" in self.conditions
         constants = list(zip(perfect, self.force_constants(), strict=True)) if wanted else []
-        return matching_constraints(
+        found = matching_constraints(
             self.basis,
             self.one_body(),
             self.conditions,
@@ -472,6 +576,9 @@ class DefectTrainer:
             self._label(others, "references"),
             constants,
         )
+        if self.latest:
+            found |= transplant_constraints(self.basis, self.one_body(), self.conditions, self.latest)
+        return found
 
     def force_constants(self) -> list[ForceConstants]:
         """Return the reference's force constants of each size's perfect cell, from its Hessian or its forces."""
@@ -488,8 +595,9 @@ class DefectTrainer:
         with self.progress:
             census = self.census()
             self.progress.say(str(census))
-            for category, text in doubts(self.cells(), self.basis.cutoff, self.n_perfect):
-                warnings.warn(text, category, stacklevel=2)
+            if not self.latest:  # what is refined has been warned of
+                for category, text in doubts(self.cells(), self.basis.cutoff, self.n_perfect):
+                    warnings.warn(text, category, stacklevel=2)
             with self._timed("fit in all"):
                 self._gate_reference()
                 fit = self.fit()
@@ -506,7 +614,7 @@ class DefectTrainer:
         result = TrainingResult(
             calculator=calculator,
             cells=self.relax(),
-            train=self.label()[0],
+            train=[*self.label()[0], *self.transplants],
             test=self.label()[1],
             fit=fit,
             errors=test_errors,
@@ -517,16 +625,22 @@ class DefectTrainer:
             timings=dict(self.timings),
             settings=self.settings(),
             weights=self._weights_used(),
+            constants=self._largest_constants(),
+            trainer=self,
         )
         return self._gated(operators, result)
+
+    def _largest_constants(self) -> ForceConstants:
+        hosts = self._hosts()
+        return self.force_constants()[max(range(len(hosts)), key=lambda k: len(hosts[k]))]
 
     def posterior(self) -> Posterior:
         """Return what the fit leaves uncertain, scaled to the force errors of the test samples."""
 
         def compute() -> Posterior:
-            fit, (train, test) = self.fit(), self.label()
+            fit, test = self.fit(), self.label()[1]
             model = LinearACE(self.basis, fit.coefficients, self.one_body())
-            return posterior_of(model, fit, self.factor(), self.constraints, train, test)
+            return posterior_of(model, fit, self.factor(), self.constraints, self._fitted(), test)
 
         return self._once("posterior", compute)
 
@@ -637,6 +751,8 @@ class DefectTrainer:
             "size": self.sizes,
             "matching": list(self.conditions),
             "observations": list(self.observations),
+            "n_transplants": len(self.transplants),
+            "matched_size": self.matched_size,
             **{name: getattr(self, name) for name in names},
         }
 
@@ -659,9 +775,9 @@ class DefectTrainer:
 
 
 def _tagged(atoms: Atoms, config_type: str, defect: str) -> Atoms:
-    copy = atoms.copy()
-    copy.info.update(config_type=config_type, defect=defect)
-    return copy
+    tagged = atoms.copy()
+    tagged.info.update(config_type=config_type, defect=defect)
+    return tagged
 
 
 def _name_of(reference: Any) -> str:

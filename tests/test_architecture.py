@@ -21,6 +21,7 @@ LEVELS = [
     {"result"},
     {"census"},
     {"trainer"},
+    {"refinement", "studies"},
     {"report"},
     {"config"},
     {"cli"},

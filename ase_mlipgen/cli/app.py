@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ase_mlipgen.cli import cite, compile_kernels, demo, evaluate, init, plan, relax, run
+from ase_mlipgen.cli import certify, cite, compile_kernels, demo, evaluate, init, plan, relax, run, study
 from ase_mlipgen.cli.common import handled
 
 app = typer.Typer(
@@ -22,11 +22,20 @@ for name, command in (
     ("plan", plan.plan),
     ("run", run.run),
     ("eval", evaluate.evaluate),
+    ("certify", certify.certify),
+    ("refine", certify.refine),
     ("relax", relax.relax),
     ("compile", compile_kernels.compile_kernels),
     ("cite", cite.cite),
 ):
     app.command(name)(handled(command))
+study.app.command("certificate")(handled(study.certificate))
+app.add_typer(study.app, name="study")
+
+
+@study.app.callback()
+def studies() -> None:
+    """Studies of the theory, each with its figure."""
 
 
 def _version(wanted: bool) -> None:

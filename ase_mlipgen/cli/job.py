@@ -73,7 +73,7 @@ def execute(config: Config, folder: Path, quiet: bool, title: str) -> Outcome:
     begun = time.perf_counter()
     folder.mkdir(parents=True, exist_ok=True)
     text = to_toml(config)
-    with _log(folder / "run.log"), _executor(config.run.workers) as executor:
+    with _log(folder / "run.log"), label_workers(config.run.workers) as executor:
         progress = LoggedProgress(quiet)
         trainer = build.trainer(config, executor, folder / LABELS, progress)
         (folder / "config.toml").write_text(text, encoding="utf-8")
@@ -171,7 +171,7 @@ def _write_cells(folder: Path, comparison: "Comparison") -> None:
 
 
 @contextmanager
-def _executor(workers: int) -> Iterator[Executor | None]:
+def label_workers(workers: int) -> Iterator[Executor | None]:
     """Give worker processes that start afresh, so that no threads of this one are inherited; None for one worker."""
     if workers == 1:
         yield None

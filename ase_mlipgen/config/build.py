@@ -211,7 +211,7 @@ def trainer(
 
 def simulation(config: Config) -> "tuple[Atoms, Atoms] | None":
     """Return the unrelaxed large cell and its perfect host; None where the configuration has none."""
-    from ase_mlipgen.defects import simulation_cell
+    from ase_mlipgen.defects import simulation_cell, training_cell
 
     table = config.simulation
     if table is None:
@@ -219,5 +219,7 @@ def simulation(config: Config) -> "tuple[Atoms, Atoms] | None":
     host = crystal(config)
     with _table("simulation"):
         several = [defect(item) for item in table.defects]
-        large = simulation_cell(host, several, table.size, table.separation)
+        sizes = config.training.size
+        largest = training_cell(host, None, max(sizes) if isinstance(sizes, list) else sizes)
+        large = simulation_cell(host, several, table.size, table.separation, training=largest)
         return large, simulation_cell(host, [], table.size, table.separation)

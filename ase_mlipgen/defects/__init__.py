@@ -1,6 +1,6 @@
 """Host crystals, point defects, the cells that hold them, samples around them, and their relaxation."""
 
-from ase_mlipgen.defects.cells import simulation_cell, training_cell
+from ase_mlipgen.defects.cells import OverlapWarning, simulation_cell, training_cell
 from ase_mlipgen.defects.checkpoint import CheckpointError
 from ase_mlipgen.defects.geometry import cell_width, is_planar, minimum_image, nearest_distances, spacing
 from ase_mlipgen.defects.guards import Guards, potential_energy
@@ -17,6 +17,7 @@ __all__ = [
     "Guards",
     "Interstitial",
     "Meter",
+    "OverlapWarning",
     "PointDefect",
     "Relaxation",
     "RelaxationError",

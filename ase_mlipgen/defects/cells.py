@@ -7,6 +7,7 @@ are N r0 away in six directions. `info["defect_names"]`, `info["defect_centres"]
 Enter at `training_cell`, `simulation_cell`.
 """
 
+import warnings
 from collections.abc import Sequence
 from math import ceil, sqrt
 
@@ -14,13 +15,17 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
-from ase_mlipgen.defects.arrangement import arrange, on_a_line
+from ase_mlipgen.defects.arrangement import arrange, closest_approach, on_a_line
 from ase_mlipgen.defects.geometry import minimum_image
 from ase_mlipgen.defects.lattices import conventional_vectors, triangular_primitive
 from ase_mlipgen.defects.point_defects import SAME_SITE, PointDefect
 from ase_mlipgen.defects.readymade import as_defect
 
 Size = int | Sequence[int]
+
+
+class OverlapWarning(UserWarning):
+    """Cores stand closer than a training cell's own images: outside the theory."""
 
 
 def training_cell(crystal: Atoms, defect: PointDefect | Atoms | None, size: Size) -> Atoms:
@@ -66,6 +71,7 @@ def simulation_cell(
     size: Size,
     separation: float | Sequence[float],
     translations: Sequence[Sequence[int]] | None = None,
+    training: Atoms | None = None,
 ) -> Atoms:
     """Build a large periodic cell with several defects, arranged about its centre.
 
@@ -82,6 +88,7 @@ def simulation_cell(
         next, along the edges of the conventional cell, in lattice constants (on the triangular lattice two, along
         a1 and a2)
     translations : where to put the defects instead: lattice translations, whole numbers of the repeated vectors
+    training : a training cell; warns (`OverlapWarning`) where cores stand closer than its own images
 
     Raises
     ------
@@ -108,6 +115,8 @@ def simulation_cell(
     cell = host
     for defect, shift in zip(point_defects, shifts, strict=True):
         cell = defect.insert(cell, crystal, shift)
+    if training is not None:
+        _warn_of_overlap(closest_approach(offsets + shifts, lattice, _repeats(lattice, size)), training)
     return _described(cell, [defect.name for defect in point_defects], offsets + shifts)
 
 
@@ -134,6 +143,17 @@ def _translation(crystal: Atoms, separation: Sequence[float]) -> npt.NDArray[np.
                 f"crystal, it leads {away:.2f} Å past a site; whole numbers of lattice constants always are"
             )
     return np.asarray(step)
+
+
+def _warn_of_overlap(closest: float, training: Atoms) -> None:
+    reach = closest_approach(np.zeros((1, 3)), training, (1, 1, 1))
+    if closest < reach * (1.0 - 1e-4):
+        warnings.warn(
+            f"two cores stand {closest:.1f} Å apart, closer than the images of the training cell ({reach:.1f} Å): "
+            "outside the theory; keep them further apart, or train the cluster as a defect of its own",
+            OverlapWarning,
+            stacklevel=3,
+        )
 
 
 def _rectangle(primitive: Atoms, size: Size) -> Atoms:

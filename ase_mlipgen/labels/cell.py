@@ -163,7 +163,8 @@ def _frame(cell: LabelledCell) -> Iterator[str]:
 def _comment(cell: LabelledCell, columns: dict[str, npt.NDArray[Any]]) -> str:
     properties = ":".join(f"{name}:{COLUMN_KINDS[a.dtype.kind]}:{a.shape[1]}" for name, a in columns.items())
     lattice = " ".join(_text(x) for x in cell.atoms.cell.array.ravel())
-    info = {key: value for key, value in cell.atoms.info.items() if key not in RESERVED}
+    # An empty list is written as nothing at all when it comes back as an array, and would swallow the next entry.
+    info = {key: v for key, v in cell.atoms.info.items() if key not in RESERVED and np.size(v) > 0}
     info |= {"REF_energy": cell.energy, "config_type": cell.config_type}
     if cell.defect:
         info["defect"] = cell.defect

@@ -133,7 +133,7 @@ def compare(
     strains = [site_strains(links, u) for u in (u_ref, u_sur, u_ref - u_sur)]
     relaxing = [_energy(relaxation) - relaxation.initial_energy for relaxation in relaxed.values()]
     forming = [
-        _formation_energy(_energy(relaxed[name]), atoms, perfect, _single_point(calculator, perfect), mu)
+        formation_energy(_energy(relaxed[name]), atoms, perfect, _single_point(calculator, perfect), mu)
         for name, calculator in models.items()
     ]
     failed = [f"{name}: {relaxation.failure}" for name, relaxation in relaxed.items() if relaxation.failure]
@@ -186,7 +186,7 @@ def _energy(relaxation: Relaxation) -> float:
     return relaxation.energy if relaxation.converged else float("nan")
 
 
-def _formation_energy(
+def formation_energy(
     energy: float, atoms: Atoms, perfect: Atoms, perfect_energy: float, mu: Mapping[str, float] | None
 ) -> float | None:
     """E minus the energy of the same atoms in the host, or None where a chemical potential is missing."""

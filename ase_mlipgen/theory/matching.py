@@ -78,6 +78,26 @@ def matching_constraints(
     return {condition: Constraints.stack(parts) for condition, parts in found.items()}
 
 
+def transplant_constraints(
+    basis: Basis, E0: Mapping[str, float], conditions: Sequence[str], cells: Sequence[Observed]
+) -> dict[str, Constraints]:
+    """Collect the rows that match transplanted cores as well: their energies, and the forces of the defective ones.
+
+    Parameters
+    ----------
+    cells : labelled transplanted cells, `config_type` "defect" or "perfect"
+    """
+    found = {}
+    if "energies" in conditions:
+        found["transplanted_energies"] = [_matched(basis, cell, E0, "energy") for cell in cells]
+    if "forces" in conditions:
+        defective = [cell for cell in cells if cell.defect]
+        found["transplanted_forces"] = [
+            _matched(basis, cell, E0, "forces", RELAXATION_NOISE) for cell in defective
+        ]
+    return {condition: Constraints.stack(parts) for condition, parts in found.items()}
+
+
 def _matched(
     basis: Basis, cell: Observed, E0: Mapping[str, float], kind: str, tolerance: float = 0.0
 ) -> Constraints:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from ase_mlipgen.calculators.eam2d import EAM2D
 from ase_mlipgen.cli.app import app
 from ase_mlipgen.config import default, load
-from ase_mlipgen.defects import Vacancy, training_cell, triangular_lattice
+from ase_mlipgen.defects import Vacancy, simulation_cell, training_cell, triangular_lattice
 from ase_mlipgen.labels import LabelledCell, write_cells
 from ase_mlipgen.result import TrainingResult
 
@@ -244,3 +244,57 @@ def test_a_reference_that_fails_ends_the_run_with_its_code(tmp_path, monkeypatch
     assert "Traceback" not in done.stderr
     assert "ended by" in (tmp_path / "out" / "run.log").read_text()
     assert any((tmp_path / "out" / "labels").rglob("*.json"))
+
+
+def test_certify_writes_a_certificate_with_a_picture_and_gates(run):
+    folder, numbers = run
+    out = folder / "out"
+    done = invoke("certify", out, "--json", "--quiet")
+    assert done.exit_code == 0, done.output
+    made = json.loads(done.stdout)
+    assert made["verdict"] in ("ok", "overlapping")
+    assert 0.2 < made["geometry_error"] / numbers["large_cell"]["geometry_error"] < 5.0
+    assert (out / "certificate.png").stat().st_size > 10_000
+    assert json.loads((out / "certificate.json").read_text())["geometry_error"] == made["geometry_error"]
+    gated = invoke("certify", out, "--quiet", "--target", "1e-9")
+    assert gated.exit_code == 4
+    assert "above 1e-09" in gated.stderr
+    assert "far field" in gated.stdout
+    assert invoke("certify", folder).exit_code == 2
+
+
+def test_certify_takes_a_structure_and_refine_makes_a_model(run, tmp_path):
+    folder, _ = run
+    out = folder / "out"
+    crystal = triangular_lattice("W", load(out / "config.toml").crystal.r0)
+    write(tmp_path / "large.extxyz", simulation_cell(crystal, [Vacancy()], 12, 5))
+    words = ("--structure", tmp_path / "large.extxyz", "--quiet")
+    done = invoke("certify", out, *words, "--json")
+    assert done.exit_code == 0, done.output
+    before = json.loads(done.stdout)["geometry_error"]
+    target = before / 2
+    done = invoke("refine", out, *words, "--target", target, "--samples", 2, "--json", "-o", tmp_path / "new")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["rounds"][-1]["geometry_error"] <= target
+    assert TrainingResult.load(tmp_path / "new").settings["n_transplants"] > 0
+
+
+def test_study_draws_one_figure(tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    from ase_mlipgen.studies import cases
+
+    sheet = cases.CASES["sheet"]
+    small = replace(
+        sheet, sizes=(5,), degrees=(8,), seeds=(0,), options={**sheet.options, "n_train": 15},
+        large=lambda size: [simulation_cell(sheet.crystal, [Vacancy()], 14, 6)],
+    )  # fmt: skip
+    monkeypatch.setitem(cases.CASES, "sheet", small)
+    done = invoke("study", "certificate", "sheet", "-o", tmp_path, "--json", "--quiet")
+    assert done.exit_code == 0, done.output
+    summary = json.loads(done.stdout)["summary"]
+    assert {s["n"] for s in summary} == {4}
+    larger = next(s for s in summary if not s["own"] and s["size"] == 5)
+    assert larger["geometry"]["within_2"] >= 0.75
+    assert (tmp_path / "certificates.png").stat().st_size > 10_000
+    assert invoke("study", "certificate", "nothing", "-o", tmp_path).exit_code == 2

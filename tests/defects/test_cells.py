@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ase_mlipgen.defects import (
     Interstitial,
+    OverlapWarning,
     Vacancy,
     cell_width,
     nearest_distances,
@@ -225,3 +226,10 @@ def test_a_separation_vector_has_its_limits():
         simulation_cell(SHEET, [Vacancy()] * 2, 12, [3, 0, 1])
     with pytest.raises(ValueError, match="leave out translations"):
         simulation_cell(SHEET, [Vacancy()] * 2, 12, [3, 0], translations=[(0, 0), (3, 0)])
+
+
+def test_cores_closer_than_a_training_cells_images_are_warned_of():
+    training = training_cell(SHEET, None, 7)
+    with pytest.warns(OverlapWarning, match=r"8\.2 Å apart.*\(16\.4 Å\)"):
+        simulation_cell(SHEET, [Vacancy()] * 2, 20, 3, training=training)
+    simulation_cell(SHEET, [Vacancy()] * 2, 20, 6, training=training)

@@ -112,3 +112,14 @@ def test_frame_without_labels_is_named(tmp_path):
 def test_bad_labels_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         cell_of(**change)
+
+
+def test_empty_lists_of_info_survive_being_written_twice(tmp_path):
+    atoms = Atoms("Cu")
+    atoms.info = {"defect_names": [], "defect_centres": [], "note": "x"}
+    cells = [LabelledCell(atoms, -1.0, np.zeros((1, 3)))]
+    for _ in range(2):
+        write_cells(tmp_path / "cells.extxyz", cells)
+        cells = read_cells(tmp_path / "cells.extxyz")
+    assert cells[0].energy == -1.0
+    assert cells[0].atoms.info["note"] == "x"
