@@ -1,0 +1,176 @@
+"""Runs the programs and commands of docs/certify.md, and writes what they print, and their pictures, into the page.
+
+From the root of the repository, some minutes of one core:
+
+    python -m docs.certify
+
+Everything is computed but the table of the studies, which `mlipgen study certificate CASE` makes, in hours.
+"""
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from ase_mlipgen import EAM2D, ACEBasis, DefectTrainer, Vacancy, simulation_cell
+from ase_mlipgen.report.refinement import factor_of_90, predictor_figure
+from ase_mlipgen.theory import StabilityError, compare
+from tests.benchmarks import machine
+
+PAGE = Path(__file__).with_suffix(".md")
+FIGURES = PAGE.parent / "figures"
+COMMAND = "python -m docs.certify"
+SEED = 0
+FMAX = 1e-7
+COMMANDS = (
+    "mlipgen run poor.toml -o runs/poor --quiet",
+    "mlipgen certify runs/poor --target 1e-3 --quiet",
+    "mlipgen refine runs/poor --target 1e-5 --quiet",
+    "mlipgen certify runs/poor/refined --target 1e-3 --quiet",
+)
+
+
+def blocks(language):
+    """Return the page's blocks of code of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.S)
+
+
+def table(header, rows):
+    """Return a Markdown table."""
+    marks = ["---", *["--:"] * (len(header) - 1)]
+    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in [header, marks, *rows])
+
+
+def update(name, text):
+    """Replace the block of that name in the page."""
+    begin, end = f"<!-- {name}: written by {COMMAND} -->", f"<!-- end of {name} -->"
+    before, rest = PAGE.read_text(encoding="utf-8").split(begin)
+    _, after = rest.split(end)
+    PAGE.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
+
+
+def printed(text):
+    """Return a block of what a program printed."""
+    return f"```text\n{text.strip()}\n```"
+
+
+def execute(codes):
+    """Run the page's programs one after another in one namespace; return it and what each printed."""
+    names, texts = {}, []
+    for k, code in enumerate(codes):
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            exec(compile(code, f"certify.md, program {k + 1}", "exec"), names)
+        texts.append(out.getvalue())
+    return names, texts
+
+
+def refused(crystal):
+    """Return what the gate says of a fit that is too coarse to be stable."""
+    basis = ACEBasis(["W"], order=3, degree=10, cutoff=6.0)
+    settings = {"n_train": 30, "n_test": 10, "matching": None, "rtol": 0.5, "progress": False}
+    try:
+        DefectTrainer(crystal, Vacancy(), EAM2D(), basis, 6, **settings).run()
+    except StabilityError as error:
+        return f"StabilityError: {error}"
+    raise AssertionError("a fit of this tolerance used to be unstable: find another one for the page")
+
+
+def pairs(result, crystal):
+    """Return verdicts and errors of the poor model on pairs of vacancies at several distances."""
+    perfect = simulation_cell(crystal, [], 36, 12)
+    rows = []
+    for apart in (12, 6, 4, 3, 2):
+        sheet = simulation_cell(crystal, [Vacancy(), Vacancy()], 36, apart)
+        made = result.certify(sheet)
+        true = compare(EAM2D(), result.calculator, sheet, perfect, fmax=FMAX)
+        numbers = (made.geometry_error, true.geometry_error, made.formation_energy_error)
+        rows.append(
+            [apart, made.verdict, *(f"{x:.1e}" for x in numbers), f"{true.formation_energy_error:.1e}"]
+        )
+    head = ["apart, r0", "verdict", "geometry, Å", "true", "formation, eV", "true"]
+    return table(head, rows)
+
+
+def many(crystal):
+    """Return test, certified and true errors of models of several sizes, degrees and tolerances."""
+    sheet, perfect = (simulation_cell(crystal, d, 36, 12) for d in ([Vacancy(), Vacancy()], []))
+    rows = []
+    for size in (5, 6, 7):
+        for degree in (8, 10, 12):
+            basis = ACEBasis(["W"], order=3, degree=degree, cutoff=6.0)
+            for matching, rtol in ((None, 1e-2), (None, 1e-4), (None, 1e-6), ("exact", 1e-4), ("exact", 1e-6)):
+                for amplitude in (0.02, 0.05):
+                    result = DefectTrainer(
+                        crystal, Vacancy(), EAM2D(), basis, size, 30, 10, matching=matching, rtol=rtol,
+                        amplitude=amplitude, fmax=FMAX, seed=SEED, uncertainty=False, progress=False,
+                    ).run()  # fmt: skip
+                    true = compare(EAM2D(), result.calculator, sheet, perfect, fmax=FMAX).geometry_error
+                    made = result.certify(sheet).geometry_error
+                    rows.append((size, result.errors.force_rmse, result.errors.eps_F, made, true))
+    return rows
+
+
+def predictors(rows):
+    """Draw the picture of test errors and certificates, and return a sentence on it."""
+    size, force, eps, made, true = (np.array(column) for column in zip(*rows, strict=True))
+    predictions = {
+        "force RMSE of the test set (eV/Å)": force,
+        "eps_F of the test set (3.4) (eV/Å)": eps,
+        "certified geometry error (Å)": made,
+    }
+    figure = predictor_figure(predictions, true, [f"L = {n}" for n in size], "true geometry error (Å)")
+    figure.savefig(FIGURES / "certify_predictors.png", dpi=130)
+    ratios = true / force
+    return (
+        f"{len(rows)} models of 2D tungsten on the sheet above: for one and the same force error of the test set the "
+        f"large cell's error differs by up to a factor {ratios.max() / ratios.min():.0f}. "
+        f"90 % are within a factor {factor_of_90(np.median(ratios) * force, true):.1f} of the best constant times the "
+        f"force error, and within {factor_of_90(made, true):.2f} of the certificate, which has no constant."
+    )
+
+
+def commands(folder):
+    """Run the page's commands and return them with what they print, errors and exit codes."""
+    (folder / "poor.toml").write_text(blocks("toml")[0], encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(PAGE.parents[1]), "COLUMNS": "110"}
+    lines = []
+    for words in COMMANDS:
+        call = [sys.executable, "-c", "from ase_mlipgen.cli import main; main()", *words.split()[1:]]
+        done = subprocess.run(call, cwd=folder, env=environment, capture_output=True, text=True)
+        told = [line for line in done.stderr.splitlines() if line.startswith("mlipgen:")]
+        lines += [f"$ {words}; echo $?", *done.stdout.strip().splitlines(), *told, str(done.returncode), ""]
+    return "\n".join(lines)
+
+
+def main():
+    """Compute everything and write it into the page."""
+    begun = time.perf_counter()
+    warnings.simplefilter("ignore")  # of training cells narrower than twice the cutoff, which are meant here
+    codes, home = blocks("python"), Path.cwd()
+    with TemporaryDirectory() as name:
+        os.chdir(name)
+        found, texts = execute(codes)
+        for k, text in enumerate(texts):
+            update(f"program {k + 1}", printed(text))
+        for picture in Path(name).glob("certify_*.png"):
+            shutil.copy(picture, FIGURES)
+        update("commands", printed(commands(Path(name))))
+        os.chdir(home)
+    update("gate", printed(refused(found["crystal"])))
+    update("pairs", pairs(found["result"], found["crystal"]))
+    update("predictors", predictors(many(found["crystal"])))
+    about = {**machine.describe(), "seed": SEED, "wall time": f"{time.perf_counter() - begun:.0f} s"}
+    update("machine", table(["machine", ""], about.items()).replace("--:", "---"))
+
+
+if __name__ == "__main__":
+    main()
