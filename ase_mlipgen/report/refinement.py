@@ -39,7 +39,9 @@ def refinement_figure(
     left, right = figure.subplots(1, 2)
     _draw_rounds(left, rounds, truths, ["geometry"])
     left.axhline(target, color=GREY, lw=0.8, ls="--")
-    left.annotate("target", (1.0, target), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=GREY)
+    left.annotate(
+        "target", (1.0, target), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=GREY
+    )
     left.set(ylabel="geometry error (Å)")
     _draw_rounds(right, rounds, truths, ENERGIES)
     right.set(ylabel="energy error, magnitude (eV)")
@@ -95,7 +97,9 @@ def predictor_figure(
 def _draw_predictor(axes: "Axes", values: Floats, true: Floats, groups: Sequence[Any], exact: bool) -> None:
     for k, group in enumerate(dict.fromkeys(groups)):
         own = np.array([g == group for g in groups])
-        axes.plot(values[own], true[own], "o", ms=4, color=CYCLE[k % len(CYCLE)], mec="none", label=str(group))
+        axes.plot(
+            values[own], true[own], "o", ms=4, color=CYCLE[k % len(CYCLE)], mec="none", label=str(group)
+        )
     constant = 1.0 if exact else float(np.exp(np.median(np.log(true / values))))
     ends = np.array([values.min() / 1.5, values.max() * 1.5])
     axes.plot(ends, constant * ends, "-", color=GREY, lw=0.8, zorder=0)

@@ -67,11 +67,14 @@ def new_figure(width: float, height: float) -> "Figure":
 
 def distances(axes: "Axes") -> None:
     """Label a logarithmic x axis of distances with plain numbers, 2, 5, 10, 20 ..."""
-    from matplotlib.ticker import FormatStrFormatter, LogLocator
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.xaxis.set_minor_formatter(
+        NullFormatter()
+    )  # less than a decade would label these too, over the others
 
 
 def logarithmic(axes: "Axes", which: str) -> None:
