@@ -3,25 +3,20 @@
 Entry points: :func:`take_census`, :func:`doubts`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from ase_mlipgen.basis import ACEBasis
-from ase_mlipgen.defects import cell_width
 from ase_mlipgen.fit import count_rows, memory
 from ase_mlipgen.result import Census, TrainingCell
+from ase_mlipgen.theory.doubts import (
+    NarrowCellWarning,
+    TrainingWarning,
+    UndeterminedEnergyWarning,
+    doubts,
+)
 from ase_mlipgen.threads import available_threads
 
-
-class TrainingWarning(UserWarning):
-    """Something in the setting that will make the potential worse than its test errors say."""
-
-
-class NarrowCellWarning(TrainingWarning):
-    """A training cell is narrower than twice the cutoff; large cells will be predicted worse than test errors say."""
-
-
-class UndeterminedEnergyWarning(TrainingWarning):
-    """No perfect-crystal cells: the energy per bulk atom is not determined by the data."""
+__all__ = ["NarrowCellWarning", "TrainingWarning", "UndeterminedEnergyWarning", "doubts", "take_census"]
 
 
 def take_census(
@@ -62,24 +57,3 @@ def take_census(
         memory=memory(len(basis), n_rows, widest, available_threads()),
         warnings=tuple(text for _, text in doubts(cells, basis.cutoff, n_perfect)),
     )
-
-
-def doubts(
-    cells: Sequence[TrainingCell], cutoff: float, n_perfect: int
-) -> Iterator[tuple[type[TrainingWarning], str]]:
-    """Yield what will make the potential worse than its test errors say: a category and a sentence each."""
-    for cell in cells:
-        width = cell_width(cell.unrelaxed)
-        if width < 2.0 * cutoff:
-            yield (
-                NarrowCellWarning,
-                f"the training cell of {cell.name} is {width:.2f} Å wide, less than twice the cutoff "
-                f"({2 * cutoff:.2f} Å): large cells will be predicted worse than the test errors say; "
-                "take a larger size or a shorter cutoff",
-            )
-    if n_perfect == 0:
-        yield (
-            UndeterminedEnergyWarning,
-            "no perfect-crystal cells: the energy per bulk atom and so formation energies are undetermined; "
-            "take n_perfect of 1 or more",
-        )

@@ -5,7 +5,7 @@ training cells as extended XYZ, the compressed least-squares system as npz. `Tra
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from ase_mlipgen.calculators.linear_ace import LinearACE
 from ase_mlipgen.fit import LinearFit
 from ase_mlipgen.labels import LabelledCell, read_cells, write_cells
 from ase_mlipgen.progress import duration
+from ase_mlipgen.theory.budget import ErrorBudget, error_budget
 from ase_mlipgen.theory.errors import DEFINITIONS, Errors
+from ase_mlipgen.theory.force_constants import ForceConstants
 
 FORMAT = "ase_mlipgen.TrainingResult"
 VERSION = 1
@@ -118,6 +120,8 @@ class TrainingResult:
         Of squared residuals, eq. (4.2), as the fit took them; with weights by the theory also how they were found.
     unstable : str
         Which model is not stable on which training cell, where and what to do; empty if both are.
+    constants : ForceConstants or None
+        The reference's, of the largest perfect training cell.
     """
 
     calculator: LinearACE
@@ -134,6 +138,7 @@ class TrainingResult:
     settings: dict[str, Any] = field(default_factory=dict)
     weights: dict[str, Any] = field(default_factory=dict)
     unstable: str = ""
+    constants: ForceConstants | None = None
 
     def __str__(self) -> str:
         fit, errors = self.fit, self.errors
@@ -158,6 +163,16 @@ class TrainingResult:
         """Draw n models from the posterior of the fit; see `LinearACE.committee`."""
         return self.calculator.committee(n, seed)
 
+    def budget(
+        self,
+        size: int = 60,
+        n_defects: int = 2,
+        defects: Sequence[Any] | None = None,
+        separation: float | None = None,
+    ) -> ErrorBudget:
+        """Predict the errors on a large cell, term by term, without a label; see `theory.budget.error_budget`."""
+        return error_budget(self, size, n_defects, defects, separation)
+
     def save(self, directory: str | Path) -> Path:
         """Write the result to a directory (made if absent) and return its path."""
         folder = Path(directory)
@@ -167,6 +182,8 @@ class TrainingResult:
         write_cells(folder / "labels_test.extxyz", self.test)
         arrays, numbers = _split(self.fit)
         arrays |= _cell_arrays(self.cells)
+        if self.constants is not None:
+            arrays |= {f"constants_{name}": getattr(self.constants, name) for name in CONSTANTS}
         with open(folder / "result.npz", "wb") as file:
             np.savez_compressed(file, **arrays)
         content = {
@@ -244,7 +261,15 @@ def _assembled(
         settings=content["settings"],
         weights=content["weights"],
         unstable=content["unstable"],
+        constants=_constants(arrays),
     )
+
+
+def _constants(arrays: Mapping[str, Any]) -> ForceConstants | None:
+    names = {name: f"constants_{name}" for name in CONSTANTS}
+    if any(key not in arrays for key in names.values()):
+        return None
+    return ForceConstants(**{name: arrays[key] for name, key in names.items()})
 
 
 def _shown(value: float | None) -> str:
@@ -252,6 +277,7 @@ def _shown(value: float | None) -> str:
 
 
 FILES = ("result.json", "model.json", "result.npz", "labels_train.extxyz", "labels_test.extxyz")
+CONSTANTS = ("sites_s", "multiplicity_s", "columns_sanb")
 STATES = ("unrelaxed", "relaxed", "perfect")
 
 

@@ -517,8 +517,13 @@ class DefectTrainer:
             timings=dict(self.timings),
             settings=self.settings(),
             weights=self._weights_used(),
+            constants=self._largest_constants(),
         )
         return self._gated(operators, result)
+
+    def _largest_constants(self) -> ForceConstants:
+        hosts = self._hosts()
+        return self.force_constants()[max(range(len(hosts)), key=lambda k: len(hosts[k]))]
 
     def posterior(self) -> Posterior:
         """Return what the fit leaves uncertain, scaled to the force errors of the test samples."""

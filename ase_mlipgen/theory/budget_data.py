@@ -7,7 +7,7 @@ are enough. Enter at `observe`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gamma, pi, sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,13 @@ from ase_mlipgen.labels import LabelledCell
 from ase_mlipgen.theory.cell_hessian import hessian_of, in_components
 from ase_mlipgen.theory.compare import core_distances
 from ase_mlipgen.theory.embedding import Embedded, embed
-from ase_mlipgen.theory.norms import Bonds, bonds, site_strains, strain_norm
+from ase_mlipgen.theory.far_forces import far_forces
+from ase_mlipgen.theory.force_constants import ForceConstants, force_constants
+from ase_mlipgen.theory.norms import Bonds, DualNorm, bonds, site_strains, strain_norm
 
 Floats = npt.NDArray[np.float64]
 
-MOST_CELLS = 20
+MOST_SAMPLES = 20
 """Samples that errors of the force constants are taken from."""
 
 MOST_ATOMS = 6000
@@ -40,14 +42,14 @@ class Observed:
     n_sites : int
     width : Å, of the training cell
     self_error : Å, ||D(u~ - u)||, the surrogate's own relaxation of the training cell against the reference's
+    norm : Å, ||D u|| of the reference's relaxed training cell
     response : relative error of the surrogate's force constants, ||D H~^+ (H~ - H) w|| / ||D w|| over samples w
-    curvature : eV/Å^2, the same in energy, |w . (H~ - H) w| / ||D w||^2
     release : Å, ||D(u~_large - u~)|| over the training cell: how the core settles when its images are taken away
     work : eV, the force error at the training cell's equilibrium times that displacement
     far : Å, ||D u~_large|| outside the training cell, to infinity
+    far_force : eV/Å, ||(H~_hom - H_hom) u~_large||_* of the forces outside the training cell
     decay : Å^(d+1), c of |Du| ~ c r^-d
     formation : eV, formation energy error of the training cell; None if the labels do not determine it
-    formation_noise : eV, its standard error
     largest_move : Å, of an atom of the relaxed training cell
     failure : why the surrogate's relaxations failed; None if they did not
     """
@@ -57,20 +59,25 @@ class Observed:
     n_sites: int
     width: float
     self_error: float
+    norm: float
     response: float
-    curvature: float
     release: float
     work: float
     far: float
+    far_force: float
     decay: float
     formation: float | None
-    formation_noise: float
     largest_move: float
     failure: str | None
 
 
 def observe(
-    model: Any, cell: Any, labelled: Sequence[LabelledCell], fmax: float, stiffness: float | None = None
+    model: Any,
+    cell: Any,
+    labelled: Sequence[LabelledCell],
+    constants: ForceConstants | None = None,
+    eps_FC_hom: float | None = None,
+    fmax: float = 1e-5,
 ) -> Observed:
     """Measure one training cell.
 
@@ -78,34 +85,40 @@ def observe(
     ----------
     model : the surrogate, an ASE calculator
     cell : TrainingCell
-    labelled : samples of this cell, and perfect cells
-    fmax : eV/Å, tolerance of the surrogate's relaxation of the training cell
+    labelled : samples of this cell and of its host; others are left out
+    constants : the reference's homogeneous force constants; None to bound their error by `eps_FC_hom`
+    eps_FC_hom : eV/Å^2, norm of their error (3.6)
+    fmax : eV/Å, tolerance of the surrogate's relaxation of the training cell; ten times that of the larger one
     """
     links = bonds(cell.unrelaxed)
     moves = cell.relaxed.positions - cell.unrelaxed.positions
     own = relax(cell.relaxed, model, fmax=fmax)
     forces = _forces(cell.relaxed, model)
-    samples = [c for c in labelled if c.config_type == "defect"][:MOST_CELLS]
-    response, curvature = _responses(model, cell.relaxed, links, forces, samples)
-    formation, noise = _formation(model, cell, forces, labelled)
-    release, work, far, decay, failure = _larger(model, cell, own.atoms.positions, forces, 10.0 * fmax)
+    samples = [c for c in labelled if _is_of(c, cell.relaxed, cell.defect)]
+    host = [c for c in labelled if _is_of(c, cell.perfect, "")]
+    larger = _larger(model, cell, own.atoms.positions, forces, constants, 10.0 * fmax)
+    far_force = larger.far_force if larger.far_force is not None else (eps_FC_hom or 0.0) * larger.far
     return Observed(
         defect=cell.defect,
         dimension=links.dimension,
         n_sites=links.n_sites,
         width=cell_width(cell.unrelaxed),
         self_error=strain_norm(links, own.atoms.positions - cell.relaxed.positions),
-        response=response,
-        curvature=curvature,
-        release=release,
-        work=work,
-        far=far,
-        decay=decay,
-        formation=formation,
-        formation_noise=noise,
+        norm=strain_norm(links, moves),
+        response=_response(model, cell.relaxed, links, forces, samples[:MOST_SAMPLES]),
+        release=larger.release,
+        work=larger.work,
+        far=larger.far,
+        far_force=far_force,
+        decay=larger.decay,
+        formation=_formation(model, cell, forces, samples, host),
         largest_move=float(np.linalg.norm(moves, axis=1).max(initial=0.0)),
-        failure=own.failure or failure,
+        failure=own.failure or larger.failure,
     )
+
+
+def _is_of(labelled: LabelledCell, atoms: Atoms, defect: str) -> bool:
+    return labelled.defect == defect and len(labelled.atoms) == len(atoms)
 
 
 def _forces(atoms: Atoms, model: Any) -> Floats:
@@ -114,71 +127,64 @@ def _forces(atoms: Atoms, model: Any) -> Floats:
     return np.array(probe.get_forces())
 
 
-def _energy(atoms: Atoms, model: Any) -> float:
-    probe = atoms.copy()
-    probe.calc = model
-    return float(probe.get_potential_energy())
-
-
-def _responses(
+def _response(
     model: Any, relaxed: Atoms, links: Bonds, forces: Floats, samples: Sequence[LabelledCell]
-) -> tuple[float, float]:
-    """Return root mean squares over the samples: how wrong the model's response to a displacement is."""
+) -> float:
+    """Return the root mean square over the samples of how wrong the model's response to a displacement is."""
     d, n = links.dimension, links.n_sites
     H = in_components(hessian_of(relaxed, model), relaxed)
     # Rigid translations are in the kernel; any stiffness there leaves the rest alone.
     rigid = np.kron(np.full((n, n), 1.0 / n), np.eye(d)) * np.trace(H) / len(H)
-    ratios, curvatures = [], []
+    ratios = []
     for sample in samples:
         w = sample.atoms.positions - relaxed.positions
         wrong = _forces(sample.atoms, model) - sample.forces - forces
         x = np.zeros((n, 3))
         x[:, :d] = np.linalg.solve(H + rigid, (wrong - wrong.mean(axis=0))[:, :d].ravel()).reshape(n, d)
         size = strain_norm(links, w)
-        if size > 0:
+        if size > 0.0:
             ratios.append(strain_norm(links, x) / size)
-            curvatures.append(np.sum(w * wrong) / size**2)
-    return _rms(ratios), _rms(curvatures)
-
-
-def _rms(values: Sequence[float]) -> float:
-    return float(np.sqrt(np.mean(np.square(values)))) if len(values) else float("nan")
+    return float(np.sqrt(np.mean(np.square(ratios)))) if ratios else 0.0
 
 
 def _formation(
-    model: Any, cell: Any, forces: Floats, labelled: Sequence[LabelledCell]
-) -> tuple[float | None, float]:
-    """Return the formation energy error of the training cell at its equilibrium, and its standard error.
+    model: Any, cell: Any, forces: Floats, samples: Sequence[LabelledCell], host: Sequence[LabelledCell]
+) -> float | None:
+    """Return the formation energy error of the training cell at its equilibrium.
 
     The error of a sample is brought to the equilibrium by the trapezoidal rule along the displacement, whose ends'
     force errors are known: exact up to third order.
     """
-    host = [
-        _at_rest(model, c, cell.perfect, 0.0) / len(c.atoms)
-        for c in labelled
-        if _is_of(c, cell.perfect, "perfect")
-    ]
-    core = [_at_rest(model, c, cell.relaxed, forces) for c in labelled if _is_of(c, cell.relaxed, "defect")]
-    if not host or not core:
-        return None, float("nan")
-    found = np.array(core) - len(cell.relaxed) * np.mean(host)
-    return float(np.mean(found)), float(np.std(found) / sqrt(len(found)))
-
-
-def _is_of(labelled: LabelledCell, atoms: Atoms, kind: str) -> bool:
-    return labelled.config_type == kind and len(labelled.atoms) == len(atoms)
+    if not samples or not host:
+        return None
+    core = np.mean([_at_rest(model, c, cell.relaxed, forces) for c in samples])
+    bulk = np.mean([_at_rest(model, c, cell.perfect, 0.0) / len(c.atoms) for c in host])
+    return float(core - len(cell.relaxed) * bulk)
 
 
 def _at_rest(model: Any, labelled: LabelledCell, rest: Atoms, forces: Any) -> float:
     w = labelled.atoms.positions - rest.positions
-    wrong = _forces(labelled.atoms, model) - labelled.forces + forces
-    return _energy(labelled.atoms, model) - labelled.energy + 0.5 * float(np.sum(wrong * w))
+    probe = labelled.atoms.copy()
+    probe.calc = model
+    wrong = probe.get_forces() - labelled.forces + forces
+    return float(probe.get_potential_energy()) - labelled.energy + 0.5 * float(np.sum(wrong * w))
+
+
+class _Larger(NamedTuple):
+    """What the model's relaxation of the defect in a larger cell shows; see `Observed`."""
+
+    release: float
+    work: float
+    far: float
+    far_force: float | None
+    decay: float
+    failure: str | None
 
 
 def _larger(
-    model: Any, cell: Any, own: Floats, forces: Floats, fmax: float
-) -> tuple[float, float, float, float, str | None]:
-    """Relax the defect in a larger cell by the model: release, work, far field, decay, failure."""
+    model: Any, cell: Any, own: Floats, forces: Floats, constants: ForceConstants | None, fmax: float
+) -> _Larger:
+    """Relax the defect in a larger cell by the model."""
     planar = is_planar(cell.perfect)
     n_tiles = 3 if planar or 27 * len(cell.perfect) <= MOST_ATOMS else 2
     large = embed(cell.unrelaxed, cell.perfect, n_tiles)
@@ -189,14 +195,28 @@ def _larger(
     i, j = links.i_b, links.j_b
     both = large.middle_i[i] & (large.index_i[j] >= 0)
     change_ic = np.where((large.index_i >= 0)[:, None], u_large - u_cell[large.index_i], 0.0)
-    change_b = np.sum((change_ic[j] - change_ic[i])[both] ** 2)
-    outside_b = ~large.middle_i[i]
-    strain_far = float(np.sum((u_large[j] - u_large[i])[outside_b] ** 2))
-    decay, tail = _decay(large, links, u_large)
     middle = np.flatnonzero(large.middle_i)
     step = change_ic[middle] - change_ic[middle].mean(axis=0)
-    work = -float(np.sum(forces[large.index_i[middle]] * step))
-    return float(np.sqrt(change_b)), work, sqrt(strain_far + tail), decay, found.failure
+    decay, beyond = _decay(large, links, u_large)
+    outside = ~large.middle_i[i]
+    return _Larger(
+        release=float(np.sqrt(np.sum((change_ic[j] - change_ic[i])[both] ** 2))),
+        work=-float(np.sum(forces[large.index_i[middle]] * step)),
+        far=sqrt(float(np.sum((u_large[j] - u_large[i])[outside] ** 2)) + beyond),
+        far_force=None if constants is None else _far_force(model, cell, constants, large, links, u_large),
+        decay=decay,
+        failure=found.failure,
+    )
+
+
+def _far_force(
+    model: Any, cell: Any, constants: ForceConstants, large: Embedded, links: Bonds, u: Floats
+) -> float | None:
+    """Return the dual norm of the forces of the force-constant error outside the tile of the defect."""
+    if constants.columns_sanb.shape[2] != len(cell.perfect):
+        return None
+    own = force_constants(cell.perfect, model)
+    return DualNorm(links)(far_forces(cell.perfect, own, constants, large.atoms, u, ~large.middle_i))
 
 
 def _decay(large: Embedded, links: Bonds, u: Floats) -> tuple[float, float]:
@@ -209,8 +229,6 @@ def _decay(large: Embedded, links: Bonds, u: Floats) -> tuple[float, float]:
         )
     radius = 0.5 * cell_width(large.atoms)
     ring = (r > 0.3 * radius) & (r < 0.7 * radius)
-    if not ring.any():
-        ring = r > 0.3 * radius
     c = float(np.sqrt(np.mean((site_strains(links, u)[ring] * r[ring] ** d) ** 2)))
     return c, tail(c, radius, d, len(large.atoms) / _measure(large.atoms, d))
 
@@ -218,7 +236,7 @@ def _decay(large: Embedded, links: Bonds, u: Floats) -> tuple[float, float]:
 def tail(c: float, radius: float, d: int, density: float) -> float:
     """Return the sum of (c r^-d)^2 over sites of a density (Å^-d) beyond a radius (Å), Å^2."""
     sphere = 2.0 * pi ** (d / 2.0) / gamma(d / 2.0)
-    return density * sphere * c**2 * radius ** (-d) / d
+    return float(density * sphere * c**2 * radius ** (-d) / d)
 
 
 def _measure(atoms: Atoms, d: int) -> float:

@@ -1,0 +1,285 @@
+"""The error budget: what a trained model will miss on large cells, term by term, without any new label.
+
+Theorem 3.1 of Ortner & Wang bounds the geometry error by C_G sqrt(n_D) (eps_F + L^{-d/2} eps_FC_hom + L^{-3d/2}) (3.7)
+and the energy error by C_E n_D ((that)^2 + L^{-d} + eps_E) (3.8). Here every term is estimated from data at hand, see
+`error_budget`, and the terms are joined as a root of squares. Where each comes from is in `budget_data`, what to do
+about them in `advice`. Enter at `error_budget`, or `TrainingResult.budget`.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ase_mlipgen.theory.advice import Facts, advise
+from ase_mlipgen.theory.budget_data import Observed, observe, tail
+
+GEOMETRY_WEIGHTS = {"force fit": 1.3, "force constants": 0.6, "cell size": 2.0}
+ENERGY_WEIGHTS = {
+    "formation": 1.0,
+    "force fit": 2.2,
+    "force constants": 2.8,
+    "cell size": 3.4,
+    "geometry squared": 0.5,
+}
+GEOMETRY_FACTORS = (3.0, 3.0)
+ENERGY_FACTORS = (5.0, 5.0)
+
+
+@dataclass(frozen=True)
+class ErrorBudget:
+    """Predicted errors of a model on a large cell; see `error_budget`.
+
+    Attributes
+    ----------
+    size, n_defects : int
+    geometry : float
+        ||D(u - u~)|| (2.1), Å.
+    energy : float
+        Magnitude of the formation energy error of all defects together, eV; infinite where the data leave it open.
+    geometry_interval, energy_interval : (float, float)
+        Nine in ten of the calibration's fits lay within.
+    geometry_terms, energy_terms : mapping of str to float
+        Contributions, Å and eV; their squares add up to the prediction's.
+    dominant : str
+        Name of the largest term of the geometry error.
+    knobs : tuple of str
+        What the sentences of `advice` are about, one word each.
+    advice : tuple of str
+        The first is the most useful.
+    """
+
+    size: int
+    n_defects: int
+    geometry: float
+    energy: float
+    geometry_interval: tuple[float, float]
+    energy_interval: tuple[float, float]
+    geometry_terms: Mapping[str, float]
+    energy_terms: Mapping[str, float]
+    dominant: str
+    knobs: tuple[str, ...]
+    advice: tuple[str, ...]
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """All contributions: "geometry: cell size" and so on, Å, and "energy: ...", eV."""
+        both = {"geometry": self.geometry_terms, "energy": self.energy_terms}
+        return {f"{kind}: {name}": value for kind, terms in both.items() for name, value in terms.items()}
+
+    def __str__(self) -> str:
+        lines = [f"predicted errors, size {self.size}, {self.n_defects} defect{'s' * (self.n_defects != 1)}"]
+        for kind, unit in (("geometry", "Å"), ("energy", "eV")):
+            value, (low, high) = getattr(self, kind), getattr(self, f"{kind}_interval")
+            lines.append(f"{kind:24s}{value:11.2e} {unit:3s} {low:.1e} to {high:.1e}")
+            terms = sorted(getattr(self, f"{kind}_terms").items(), key=lambda item: -item[1])
+            lines += [f"    {name:20s}{term:11.2e} {unit}" for name, term in terms]
+        return "\n".join([*lines, *(f"{k}. {text}" for k, text in enumerate(self.advice, 1))])
+
+    def todict(self) -> dict[str, Any]:
+        """Return everything in a form that JSON can hold; what is not finite is None."""
+        plain = {
+            "size": self.size,
+            "n_defects": self.n_defects,
+            "geometry": _finite(self.geometry),
+            "energy": _finite(self.energy),
+            "geometry_interval": [_finite(x) for x in self.geometry_interval],
+            "energy_interval": [_finite(x) for x in self.energy_interval],
+            "geometry_terms": {name: _finite(x) for name, x in self.geometry_terms.items()},
+            "energy_terms": {name: _finite(x) for name, x in self.energy_terms.items()},
+            "dominant": self.dominant,
+            "knobs": list(self.knobs),
+            "advice": list(self.advice),
+        }
+        return plain | {"units": {"geometry": "Å", "energy": "eV"}}
+
+    def to_json(self) -> str:
+        """Return `todict` as JSON."""
+        return json.dumps(self.todict(), indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def error_budget(
+    result: Any,
+    size: int = 60,
+    n_defects: int = 2,
+    defects: Sequence[Any] | None = None,
+    separation: float | None = None,
+) -> ErrorBudget:
+    """Predict the errors of a trained model on a large cell, without a label.
+
+    Parameters
+    ----------
+    result : TrainingResult
+    size : int
+        Of the large cell, in unit cells of the crystal (r0 in 2D).
+    n_defects : int
+        Number of defects, in equal parts of the kinds that were trained.
+    defects : sequence of str or defects, optional
+        Those of the large cell instead, by name ("vacancy") or as given to the trainer.
+    separation : float, optional
+        Least distance of two defects, in unit cells; by default the width of the training cell.
+
+    Raises
+    ------
+    ValueError
+        Sizes or numbers out of range.
+
+    Notes
+    -----
+    For each defect, on its largest training cell of width L, and with lambda the reference's stability constant:
+
+    - force fit: the surrogate relaxes the training cell and differs from the reference's equilibrium by ||D(u~ - u)||;
+    - cell size: the surrogate relaxes the same defect in a cell of 3 x 3 (or 2 x 2 x 2) training cells; by how much
+      the core settles, ||D(u~_large - u~)||, of order L^{-d/2}, times the relative error of the model's response to
+      strain, measured on the samples;
+    - force constants: ||(H~_hom - H_hom) u~_large||_* outside the training cell, over lambda.
+
+    Energy (formation energy of all defects): the formation energy error of the training cell, from the samples by
+    the trapezoidal rule; the work of the force error over the core's settling ("force fit"); lambda times the response
+    error times the settling squared, of order L^{-d} ("cell size"); the far-field force times the far field; and the
+    geometry error squared times lambda.
+
+    """
+    _check(size, n_defects, separation)
+    counts, untrained = _composition(result, n_defects, defects)
+    observed = [_observed(result, name) for name in counts if name not in untrained]
+    unit = _unit(result)
+    width = max(o.width for o in observed)
+    apart = width if separation is None else separation * unit
+    return _budget(result, size, counts, untrained, observed, size * unit, apart)
+
+
+def _check(size: int, n_defects: int, separation: float | None) -> None:
+    if size < 1 or n_defects < 1:
+        raise ValueError(f"size = {size}, n_defects = {n_defects}: expected at least one of each")
+    if separation is not None and not separation > 0.0:
+        raise ValueError(f"separation = {separation}: expected a positive distance in unit cells")
+
+
+def _composition(
+    result: Any, n_defects: int, defects: Sequence[Any] | None
+) -> tuple[dict[str, float], list[str]]:
+    """Return how many there are of each defect, the trained ones by name, and the names that were not trained."""
+    trained = list(result.by_defect)
+    if defects is None:
+        return {name: n_defects / len(trained) for name in trained}, []
+    if not defects:
+        raise ValueError("defects is empty; give names such as 'vacancy', or leave it out")
+    known = dict(zip(result.settings["defects"], trained, strict=True))
+    names = [d if isinstance(d, str) else known.get(repr(d), getattr(d, "name", repr(d))) for d in defects]
+    untrained = [name for name in dict.fromkeys(names) if name not in trained]
+    foreign = [d for d in defects if not isinstance(d, str) and repr(d) not in known]
+    untrained += [d.name for d in foreign if getattr(d, "name", None) in trained]
+    counts = {name: float(n) for name, n in Counter(names).items()}
+    if all(name in untrained for name in counts):
+        counts |= dict.fromkeys(trained, 0.0)
+    return counts, untrained
+
+
+def _observed(result: Any, defect: str) -> Observed:
+    cell = max((c for c in result.cells if c.defect == defect), key=lambda c: len(c.perfect))
+    labelled = [*result.test, *result.train]
+    fmax = float(result.settings.get("fmax", 1e-5))
+    return observe(result.calculator, cell, labelled, result.constants, result.errors.eps_FC_hom, fmax)
+
+
+def _unit(result: Any) -> float:
+    """Length of the crystal's shortest periodic vector, Å."""
+    vectors = np.asarray(result.settings["crystal"]["cell"], dtype=float)
+    periodic = np.asarray(result.cells[0].perfect.pbc, dtype=bool)
+    return float(np.linalg.norm(vectors, axis=1)[periodic].min())
+
+
+def _budget(
+    result: Any,
+    size: int,
+    counts: Mapping[str, float],
+    untrained: Sequence[str],
+    observed: Sequence[Observed],
+    length: float,
+    apart: float,
+) -> ErrorBudget:
+    n_defects = max(1, round(sum(counts.values())))
+    stiffness = result.errors.reference_stability or result.errors.stability or 1.0
+    matched = "energies" in result.matched
+    geometry, energy = dict.fromkeys(GEOMETRY_WEIGHTS, 0.0), dict.fromkeys(ENERGY_WEIGHTS, 0.0)
+    for found in observed:
+        share = counts[found.defect]
+        settling = math.hypot(found.release, _neighbours(found, apart, n_defects))
+        far = math.sqrt(
+            max(found.far**2 - tail(found.decay, length / 2.0, found.dimension, _density(found)), 0.0)
+        )
+        for name, value in _geometry(found, settling, stiffness).items():
+            geometry[name] += share * value**2
+        for name, value in _energy(found, settling, far, stiffness, matched).items():
+            energy[name] += share * value
+    geometry = {name: GEOMETRY_WEIGHTS[name] * math.sqrt(value) for name, value in geometry.items()}
+    total = math.hypot(*geometry.values())
+    energy["geometry squared"] = stiffness * total**2
+    energy = {name: ENERGY_WEIGHTS[name] * value for name, value in energy.items()}
+    undetermined = not matched and any(found.formation is None for found in observed)
+    facts = Facts(result, observed, geometry, undetermined, untrained, apart if n_defects > 1 else math.inf)
+    advice = advise(facts)
+    unbounded = advice[0].knob in ("stability", "defects", "separation") and not (
+        advice[0].knob == "separation" and apart >= 0.5 * max(o.width for o in observed)
+    )
+    return ErrorBudget(
+        size=size,
+        n_defects=n_defects,
+        geometry=total,
+        energy=math.hypot(*energy.values()),
+        geometry_interval=_interval(total, GEOMETRY_FACTORS, unbounded),
+        energy_interval=_interval(math.hypot(*energy.values()), ENERGY_FACTORS, unbounded or undetermined),
+        geometry_terms=geometry,
+        energy_terms=energy,
+        dominant=max(geometry, key=lambda name: geometry[name]),
+        knobs=tuple(item.knob for item in advice),
+        advice=tuple(item.text for item in advice),
+    )
+
+
+def _geometry(found: Observed, settling: float, stiffness: float) -> dict[str, float]:
+    return {
+        "force fit": found.self_error,
+        "force constants": found.far_force / stiffness,
+        "cell size": found.response * settling,
+    }
+
+
+def _energy(
+    found: Observed, settling: float, far: float, stiffness: float, matched: bool
+) -> dict[str, float]:
+    if matched:
+        formation = 0.0
+    else:
+        formation = math.inf if found.formation is None else abs(found.formation)
+    return {
+        "formation": formation,
+        "force fit": abs(found.work),
+        "force constants": found.far_force * far,
+        "cell size": stiffness * found.response * settling**2,
+    }
+
+
+def _neighbours(found: Observed, apart: float, n_defects: int) -> float:
+    """Return ||Du|| that another defect makes over the training cell, by the far field's decay."""
+    if n_defects < 2:
+        return 0.0
+    return math.sqrt(found.n_sites) * found.decay * apart ** (-found.dimension)
+
+
+def _density(found: Observed) -> float:
+    return float(found.n_sites / found.width**found.dimension)
+
+
+def _interval(value: float, factors: tuple[float, float], unbounded: bool) -> tuple[float, float]:
+    low = value / factors[0] if math.isfinite(value) else 0.0
+    return low, math.inf if unbounded else value * factors[1]
