@@ -188,7 +188,7 @@ def _labels(facts: Facts, size: int, n_defects: int | None = None) -> str:
 
 
 def _n_atoms(cell: Any, size: int) -> int:
-    """Number of atoms of a training cell of another size."""
+    """Count the atoms of a training cell of another size."""
     extra = len(cell.unrelaxed) - len(cell.perfect)
     if is_planar(cell.perfect):
         sheet = [2 * (n - 1) * ceil((n - 1) / sqrt(3.0)) for n in (cell.size, size)]

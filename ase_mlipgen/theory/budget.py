@@ -27,7 +27,14 @@ ENERGY_WEIGHTS = {
     "geometry squared": 0.5,
 }
 GEOMETRY_FACTORS = (3.0, 3.0)
-ENERGY_FACTORS = (5.0, 5.0)
+ENERGY_FACTORS = (6.0, 4.5)
+"""How many times smaller and larger than predicted errors may be: 5 % of the calibration's fits beyond either end."""
+
+TIMID = 2.5
+"""Errors are that much further above the prediction where samples are displaced too little."""
+
+TOO_NARROW = 1.7
+"""Widths of a training cell, in cutoffs, below which errors were up to a hundred times the prediction: no bound."""
 
 
 @dataclass(frozen=True)
@@ -228,20 +235,24 @@ def _budget(
     undetermined = not matched and any(found.formation is None for found in observed)
     facts = Facts(result, observed, geometry, undetermined, untrained, apart if n_defects > 1 else math.inf)
     advice = advise(facts)
-    unbounded = advice[0].knob in ("stability", "defects", "separation") and not (
-        advice[0].knob == "separation" and apart >= 0.5 * max(o.width for o in observed)
-    )
+    knobs = [item.knob for item in advice]
+    narrow = min(found.width for found in observed) < TOO_NARROW * result.calculator.basis.cutoff
+    overlapping = facts.separation < 0.5 * max(found.width for found in observed)
+    unbounded = narrow or overlapping or bool({"stability", "defects"} & set(knobs))
+    wider = TIMID if "amplitude" in knobs else 1.0
     return ErrorBudget(
         size=size,
         n_defects=n_defects,
         geometry=total,
         energy=math.hypot(*energy.values()),
-        geometry_interval=_interval(total, GEOMETRY_FACTORS, unbounded),
-        energy_interval=_interval(math.hypot(*energy.values()), ENERGY_FACTORS, unbounded or undetermined),
+        geometry_interval=_interval(total, GEOMETRY_FACTORS, wider, unbounded),
+        energy_interval=_interval(
+            math.hypot(*energy.values()), ENERGY_FACTORS, wider, unbounded or undetermined
+        ),
         geometry_terms=geometry,
         energy_terms=energy,
         dominant=max(geometry, key=lambda name: geometry[name]),
-        knobs=tuple(item.knob for item in advice),
+        knobs=tuple(knobs),
         advice=tuple(item.text for item in advice),
     )
 
@@ -257,12 +268,9 @@ def _geometry(found: Observed, settling: float, stiffness: float) -> dict[str, f
 def _energy(
     found: Observed, settling: float, far: float, stiffness: float, matched: bool
 ) -> dict[str, float]:
-    if matched:
-        formation = 0.0
-    else:
-        formation = math.inf if found.formation is None else abs(found.formation)
+    known = math.inf if found.formation is None else abs(found.formation)
     return {
-        "formation": formation,
+        "formation": 0.0 if matched else known,
         "force fit": abs(found.work),
         "force constants": found.far_force * far,
         "cell size": stiffness * found.response * settling**2,
@@ -280,6 +288,8 @@ def _density(found: Observed) -> float:
     return float(found.n_sites / found.width**found.dimension)
 
 
-def _interval(value: float, factors: tuple[float, float], unbounded: bool) -> tuple[float, float]:
+def _interval(
+    value: float, factors: tuple[float, float], wider: float, unbounded: bool
+) -> tuple[float, float]:
     low = value / factors[0] if math.isfinite(value) else 0.0
-    return low, math.inf if unbounded else value * factors[1]
+    return low, math.inf if unbounded else value * factors[1] * wider

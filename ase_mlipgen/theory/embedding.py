@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
+from ase_mlipgen.defects import minimum_image
 from ase_mlipgen.theory.force_constants import translation_classes
 
 SAME_SITE = 0.1
@@ -46,8 +47,11 @@ def embed(unrelaxed: Atoms, perfect: Atoms, n_tiles: int) -> Embedded:
     ValueError
         The host's lattice does not fit the training cell.
     """
+    centre = np.array(unrelaxed.info["defect_centres"][0])
     sites = perfect.copy()
-    sites.positions += _shift(unrelaxed, perfect)
+    sites.positions += _shift(unrelaxed, perfect, centre)
+    # The tile is the cell around the defect, so that the defect is in its middle.
+    sites.positions = centre + minimum_image(sites.positions - centre, perfect)
     offset_sac = _offsets(sites, unrelaxed)
     distance_sa = np.linalg.norm(offset_sac, axis=2)
     nearest_s = np.argmin(distance_sa, axis=1)
@@ -63,7 +67,7 @@ def embed(unrelaxed: Atoms, perfect: Atoms, n_tiles: int) -> Embedded:
     kept = ~(middle_i & (index_i < 0))
     large = large[kept] + Atoms(
         numbers=unrelaxed.numbers[added],
-        positions=unrelaxed.positions[added],
+        positions=centre + minimum_image(unrelaxed.positions[added] - centre, perfect),
         cell=large.cell,
         pbc=large.pbc,
     )
@@ -75,32 +79,24 @@ def embed(unrelaxed: Atoms, perfect: Atoms, n_tiles: int) -> Embedded:
     return Embedded(large, index_i, middle_i)
 
 
-def _shift(unrelaxed: Atoms, perfect: Atoms) -> npt.NDArray[np.float64]:
+def _shift(unrelaxed: Atoms, perfect: Atoms, centre: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the translation that puts the host's sites onto the atoms of the training cell, as many as possible."""
-    centre = np.array(unrelaxed.info["defect_centres"][0])
-    away = np.linalg.norm(
-        _offsets(Atoms(positions=[centre], cell=perfect.cell, pbc=perfect.pbc), unrelaxed)[0], axis=1
-    )
-    anchor = unrelaxed.positions[int(np.argmax(away))]
+    away_a = np.linalg.norm(minimum_image(unrelaxed.positions - centre, perfect), axis=1)
+    anchor = unrelaxed.positions[int(np.argmax(away_a))]
     best, most = np.zeros(3), 0
     for site in np.unique(translation_classes(perfect)):
         moved = perfect.copy()
         moved.positions += anchor - perfect.positions[site]
-        distance_sa = np.linalg.norm(_offsets(moved, unrelaxed), axis=2)
-        hits = int(np.sum(distance_sa.min(axis=1) < SAME_SITE))
+        hits = int(np.sum(np.linalg.norm(_offsets(moved, unrelaxed), axis=2).min(axis=1) < SAME_SITE))
         if hits > most:
             best, most = anchor - perfect.positions[site], hits
     if most < 0.5 * len(perfect):
         raise ValueError(
-            f"only {most} of the host's {len(perfect)} sites are occupied: it is not the cell's host"
+            f"only {most} of the host's {len(perfect)} sites are occupied: it is not the host of this training cell"
         )
     return np.asarray(best)
 
 
 def _offsets(sites: Atoms, atoms: Atoms) -> npt.NDArray[np.float64]:
-    """Return the vectors from all sites to all atoms, the nearest images where these are close."""
-    fractions = (atoms.positions[None, :, :] - sites.positions[:, None, :]) @ np.linalg.inv(
-        sites.cell.complete()
-    )
-    fractions -= np.round(fractions) * np.asarray(sites.pbc)
-    return np.asarray(fractions @ sites.cell.complete())
+    """Return the vectors from all sites to all atoms, (n_sites, n_atoms, 3), the nearest images where close."""
+    return minimum_image(atoms.positions[None, :, :] - sites.positions[:, None, :], sites)

@@ -1,7 +1,7 @@
 """Forces that wrong homogeneous force constants make in the far field of a defect, without a new label.
 
-The columns of H~ - H, known on one perfect training cell, are folded to the nearest images (equally near ones share) and
-applied to the surrogate's displacements in a larger cell. Enter at `far_forces`.
+The columns of H~ - H, known on one perfect training cell, are folded to the nearest images (equally near ones share)
+and applied to the surrogate's displacements in a larger cell. Enter at `far_forces`.
 """
 
 from itertools import product
@@ -87,7 +87,7 @@ def _tree(large: Atoms) -> tuple[cKDTree, Atoms]:
     """Return a tree of the fractional coordinates; tolerances are taken along the shortest cell vector."""
     fractions = np.mod(large.get_scaled_positions(), 1.0)
     fractions[:, ~large.pbc] = 0.5
-    return cKDTree(np.where(fractions >= 1.0, 0.0, fractions), boxsize=1.0), large
+    return cKDTree(np.where(fractions >= 1.0, 0.0, fractions), boxsize=np.ones(3)), large
 
 
 def _at(tree: cKDTree, large: Atoms, positions: Floats) -> npt.NDArray[np.int64]:
