@@ -14,8 +14,11 @@ from ase_mlipgen.defects import is_planar
 from ase_mlipgen.theory.budget_data import Observed
 from ase_mlipgen.theory.doubts import NarrowCellWarning, UndeterminedEnergyWarning, doubts
 
-TOO_SMALL = 0.2
-"""Samples that move atoms less than this share of the defect's own largest displacement see no anharmonicity."""
+TOO_SMALL = 0.5
+"""Samples that strain bonds less than this share of what the settling core does miss what the model is asked for."""
+
+LEFT = 0.5
+"""Å: a core of which an atom moves that far as its images are taken away is another one."""
 
 OVERFITTED = 2.0
 """Ratio of test and training force errors from which on more samples help more than more functions."""
@@ -74,6 +77,14 @@ def _meaningless(facts: Facts) -> Iterator[Advice]:
         yield Advice(
             "stability", f"no estimate holds: {reason}; take more samples, a larger size or a tighter rtol"
         )
+    left = [found for found in facts.observed if found.largest_step > LEFT]
+    if left:
+        yield Advice(
+            "minimum",
+            f"in a larger cell the model's {left[0].defect} leaves the minimum of the training cell (an atom moves by "
+            f"{left[0].largest_step:.2g} Å): there are no data around the new one; "
+            + _wider(facts, "the cell is too small").text,
+        )
     if facts.untrained:
         names = ", ".join(facts.untrained)
         yield Advice(
@@ -95,16 +106,24 @@ def _missing(facts: Facts) -> Iterator[Advice]:
     n_perfect = 0 if facts.undetermined else 1
     for category, text in doubts(_largest_cells(facts), result.calculator.basis.cutoff, n_perfect):
         if category is UndeterminedEnergyWarning:
-            yield Advice("perfect cells", f"{text} ({20} labels of a perfect training cell are enough)")
-    move = max(o.largest_move for o in facts.observed)
-    reach = settings["amplitude"] * sqrt(facts.observed[0].dimension)
-    if reach < TOO_SMALL * move:
+            yield Advice("perfect cells", f"{text} (20 labels of a perfect training cell are enough)")
+    needed = max(found.bond_change for found in facts.observed)
+    per_amplitude = _bond_strain(settings["distribution"], facts.observed[0].dimension)
+    if settings["amplitude"] * per_amplitude < TOO_SMALL * needed:
+        better = min(max(4.0 * needed / per_amplitude, 0.01), 0.1)
         yield Advice(
             "amplitude",
-            f"samples move atoms by up to {reach:.2g} Å, but the relaxed defect moves them by {move:.2g} Å: the fit "
-            f"sees no anharmonicity, and its errors look better than they are; take amplitude = {_round(move)} "
+            f"samples change bonds by {settings['amplitude'] * per_amplitude:.1e} Å, but bonds of the core change by "
+            f"{needed:.1e} Å from the training cell to a larger one (root mean squares): the fit sees no "
+            f"anharmonicity, and its errors look better than they are; take amplitude = {better:.1g} "
             f"({_labels(facts, _size(facts))})",
         )
+
+
+def _bond_strain(distribution: str, dimension: int) -> float:
+    """Return the root mean square change of a bond vector for samples of unit amplitude."""
+    variance = 1.0 / 3.0 if distribution == "uniform" else 1.0
+    return sqrt(2.0 * dimension * variance)
 
 
 def _largest(facts: Facts) -> Iterator[Advice]:
@@ -208,7 +227,3 @@ def _largest_cells(facts: Facts) -> list[Any]:
 
 def _cutoff(facts: Facts) -> float:
     return float(facts.result.calculator.basis.cutoff)
-
-
-def _round(length: float) -> str:
-    return f"{max(length, 0.01):.1g}"

@@ -238,7 +238,7 @@ def _budget(
     knobs = [item.knob for item in advice]
     narrow = min(found.width for found in observed) < TOO_NARROW * result.calculator.basis.cutoff
     overlapping = facts.separation < 0.5 * max(found.width for found in observed)
-    unbounded = narrow or overlapping or bool({"stability", "defects"} & set(knobs))
+    unbounded = narrow or overlapping or bool({"stability", "minimum", "defects"} & set(knobs))
     wider = TIMID if "amplitude" in knobs else 1.0
     return ErrorBudget(
         size=size,

@@ -45,12 +45,13 @@ class Observed:
     norm : Å, ||D u|| of the reference's relaxed training cell
     response : relative error of the surrogate's force constants, ||D H~^+ (H~ - H) w|| / ||D w|| over samples w
     release : Å, ||D(u~_large - u~)|| over the training cell: how the core settles when its images are taken away
+    bond_change : Å, root mean square of the same over bonds
     work : eV, the force error at the training cell's equilibrium times that displacement
     far : Å, ||D u~_large|| outside the training cell, to infinity
     far_force : eV/Å, ||(H~_hom - H_hom) u~_large||_* of the forces outside the training cell
     decay : Å^(d+1), c of |Du| ~ c r^-d
     formation : eV, formation energy error of the training cell; None if the labels do not determine it
-    largest_move : Å, of an atom of the relaxed training cell
+    largest_step : Å, of an atom of the core as it settles
     failure : why the surrogate's relaxations failed; None if they did not
     """
 
@@ -62,12 +63,13 @@ class Observed:
     norm: float
     response: float
     release: float
+    bond_change: float
     work: float
     far: float
     far_force: float
     decay: float
     formation: float | None
-    largest_move: float
+    largest_step: float
     failure: str | None
 
 
@@ -107,12 +109,13 @@ def observe(
         norm=strain_norm(links, moves),
         response=_response(model, cell.relaxed, links, forces, samples[:MOST_SAMPLES]),
         release=larger.release,
+        bond_change=larger.release / sqrt(len(links.i_b)),
         work=larger.work,
         far=larger.far,
         far_force=far_force,
         decay=larger.decay,
         formation=_formation(model, cell, forces, samples, host),
-        largest_move=float(np.linalg.norm(moves, axis=1).max(initial=0.0)),
+        largest_step=larger.largest_step,
         failure=own.failure or larger.failure,
     )
 
@@ -174,6 +177,7 @@ class _Larger(NamedTuple):
     """What the model's relaxation of the defect in a larger cell shows; see `Observed`."""
 
     release: float
+    largest_step: float
     work: float
     far: float
     far_force: float | None
@@ -188,7 +192,11 @@ def _larger(
     planar = is_planar(cell.perfect)
     n_tiles = 3 if planar or 27 * len(cell.perfect) <= MOST_ATOMS else 2
     large = embed(cell.unrelaxed, cell.perfect, n_tiles)
-    found = relax(large.atoms, model, fmax=fmax)
+    # From the training cell's own minimum: an unrelaxed interstitial is too far from any data.
+    start = large.atoms.copy()
+    known = large.middle_i & (large.index_i >= 0)
+    start.positions[known] += (cell.relaxed.positions - cell.unrelaxed.positions)[large.index_i[known]]
+    found = relax(start, model, fmax=fmax)
     links = bonds(large.atoms)
     u_large = found.atoms.positions - large.atoms.positions
     u_cell = own - cell.unrelaxed.positions
@@ -201,6 +209,7 @@ def _larger(
     outside = ~large.middle_i[i]
     return _Larger(
         release=float(np.sqrt(np.sum((change_ic[j] - change_ic[i])[both] ** 2))),
+        largest_step=float(np.linalg.norm(step, axis=1).max(initial=0.0)),
         work=-float(np.sum(forces[large.index_i[middle]] * step)),
         far=sqrt(float(np.sum((u_large[j] - u_large[i])[outside] ** 2)) + beyond),
         far_force=None if constants is None else _far_force(model, cell, constants, large, links, u_large),
