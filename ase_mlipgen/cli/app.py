@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ase_mlipgen.cli import cite, compile_kernels, demo, evaluate, init, plan, relax, run
+from ase_mlipgen.cli import budget, cite, compile_kernels, demo, evaluate, init, plan, relax, run
 from ase_mlipgen.cli.common import handled
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ for name, command in (
     ("plan", plan.plan),
     ("run", run.run),
     ("eval", evaluate.evaluate),
+    ("budget", budget.budget),
     ("relax", relax.relax),
     ("compile", compile_kernels.compile_kernels),
     ("cite", cite.cite),

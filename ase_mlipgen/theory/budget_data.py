@@ -205,7 +205,9 @@ def _larger(
     change_ic = np.where((large.index_i >= 0)[:, None], u_large - u_cell[large.index_i], 0.0)
     middle = np.flatnonzero(large.middle_i)
     step = change_ic[middle] - change_ic[middle].mean(axis=0)
-    decay, beyond = _decay(large, links, u_large)
+    decay = far_decay(large.atoms, links, u_large)
+    density = len(large.atoms) / _measure(large.atoms, links.dimension)
+    beyond = tail(decay, 0.5 * cell_width(large.atoms), links.dimension, density)
     outside = ~large.middle_i[i]
     return _Larger(
         release=float(np.sqrt(np.sum((change_ic[j] - change_ic[i])[both] ** 2))),
@@ -228,18 +230,35 @@ def _far_force(
     return DualNorm(links)(far_forces(cell.perfect, own, constants, large.atoms, u, ~large.middle_i))
 
 
-def _decay(large: Embedded, links: Bonds, u: Floats) -> tuple[float, float]:
-    """Return c of |Du| ~ c r^-d in the outer part of a larger cell, and ||Du||^2 beyond that cell."""
-    d = links.dimension
-    r = core_distances(large.atoms)
+def far_decay(atoms: Atoms, links: Bonds, u: npt.ArrayLike) -> float:
+    """Return c of |Du(l)| ~ c r^-d, r from the core, as the root mean square between 0.3 and 0.7 of half the width.
+
+    Parameters
+    ----------
+    atoms : the unrelaxed cell; `info["defect_centres"]` says where the core is
+    links : its bonds
+    u : (n_atoms, 3) array, Å, displacements
+
+    Returns
+    -------
+    Å^(d + 1)
+
+    Raises
+    ------
+    ValueError
+        The cell does not say where its core is, or has no atoms there.
+    """
+    r = core_distances(atoms)
     if r is None:
-        raise ValueError(
-            "the training cell does not say where its defect is: info['defect_centres'] is missing"
-        )
-    radius = 0.5 * cell_width(large.atoms)
+        raise ValueError("the cell does not say where its defect is: info['defect_centres'] is missing")
+    radius = 0.5 * cell_width(atoms)
     ring = (r > 0.3 * radius) & (r < 0.7 * radius)
-    c = float(np.sqrt(np.mean((site_strains(links, u)[ring] * r[ring] ** d) ** 2)))
-    return c, tail(c, radius, d, len(large.atoms) / _measure(large.atoms, d))
+    if not ring.any():
+        raise ValueError(
+            f"no atoms between {0.3 * radius:.2f} and {0.7 * radius:.2f} Å from the defect: too small"
+        )
+    strain = site_strains(links, u)[ring]
+    return float(np.sqrt(np.mean((strain * r[ring] ** links.dimension) ** 2)))
 
 
 def tail(c: float, radius: float, d: int, density: float) -> float:
