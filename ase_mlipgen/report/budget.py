@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ase_mlipgen.report.style import CYCLE, GREY, INK, new_figure, styled
+from ase_mlipgen.report.style import CYCLE, GREY, new_figure, styled
 from ase_mlipgen.theory.budget import ErrorBudget
 
 if TYPE_CHECKING:
@@ -20,12 +20,14 @@ SMALL = 0.07
 @styled
 def budget_figure(budget: ErrorBudget) -> "Figure":
     """Draw the predicted geometry and energy errors, each split by its terms in proportion to their squares."""
+    from matplotlib.patches import Patch
+
     figure = new_figure(7.0, 2.9)
     axes = figure.subplots(2, 1)
     draw_terms(axes[0], budget.geometry_terms, budget.geometry, budget.geometry_interval, "Å", "geometry")
     draw_terms(axes[1], budget.energy_terms, budget.energy, budget.energy_interval, "eV", "energy")
     present = [n for n in TERMS if n in budget.geometry_terms or n in budget.energy_terms]
-    handles = [axes[0].barh(0, 0, color=COLOURS[name], label=name)[0] for name in present]
+    handles = [Patch(color=COLOURS[name], label=name) for name in present]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(present), fontsize=8)
     return figure
 
@@ -58,5 +60,5 @@ def draw_terms(
         axes.barh(0.0, share, left=left, height=0.8, color=COLOURS[name], edgecolor="white", linewidth=0.8)
         if share > SMALL:
             text = f"{terms[name]:.1e}"
-            axes.text(left + 0.5 * share, 0.0, text, ha="center", va="center", fontsize=8, color=INK)
+            axes.text(left + 0.5 * share, 0.0, text, ha="center", va="center", fontsize=8, color="white")
         left += share
