@@ -152,8 +152,22 @@ def error_budget(
     Energy (formation energy of all defects): the formation energy error of the training cell, from the samples by
     the trapezoidal rule; the work of the force error over the core's settling ("force fit"); lambda times the response
     error times the settling squared, of order L^{-d} ("cell size"); the far-field force times the far field; and the
-    geometry error squared times lambda.
+    geometry error squared times lambda. Geometry terms grow with the root of the number of defects, energies with it.
 
+    The weights of the terms are fitted, once, to 72 fits of 2D tungsten (vacancies, L = 5 to 8 r0, 54 to 383 functions,
+    amplitudes 0.01 to 0.1 Å, plain and matched; two vacancies in a sheet of 40 r0; geometry errors from 2e-6 to 4e-3 Å):
+    nine in ten geometry errors are within a factor 2.8 (at worst 6.6; rank correlation 0.93), formation energy errors
+    within 5.1 (at worst 22; 0.90). eps_F over the stability constant, scaled likewise, has a factor 14 and rank
+    correlation 0.65 on the same fits. On 66 fits that nothing was fitted to (other seeds and amplitudes; three
+    vacancies; two close ones; a vacancy with an interstitial; vacancies in copper) 94 % of the geometry errors and 89 %
+    of the energy errors lie in the interval. Copper, four fits only, was up to 8 times worse than predicted: the weights
+    are those of the plane. Where samples are displaced too little errors are underestimated, up to 7 times, and the
+    interval is wider; in cells of 11 atoms (1.4 cutoffs wide) up to a hundred times, and no bound is given.
+
+    The first advice, where following it led to another of these 72 fits, lowered the true geometry error in 59 of 66.
+
+    Cost: the surrogate relaxes each defect in a cell of nine (or eight, or 27) training cells, and its Hessian of the
+    training cell is dense: half a second in the plane, some seconds for cells of hundred atoms in three dimensions.
     """
     _check(size, n_defects, separation)
     counts, untrained = _composition(result, n_defects, defects)
