@@ -1,8 +1,9 @@
 """How good error budgets are: predicted against true errors of 64 fits of 2D tungsten, the page's figure.
 
-Vacancies in training cells of L = 5 to 8 r0, 54 to 383 functions, samples of 0.01 and 0.05 Å, plain and matched; truth is
-two vacancies in a sheet of 40 r0, relaxed by both models. The weights of the terms and the factors of the intervals in
-`ase_mlipgen.theory.budget` come from these fits. Run `python docs/error_budget.py`; some minutes, figures/error_budget.png.
+Vacancies in training cells of L = 5 to 8 r0, 54 to 383 functions, samples of 0.01 and 0.05 Å, plain and matched;
+truth is two vacancies in a sheet of 40 r0, relaxed by both models. The weights of the terms and the factors of the
+intervals in `ase_mlipgen.theory.budget` come from these fits. Run `python docs/error_budget.py`; some minutes,
+figures/error_budget.png.
 """
 
 import copy

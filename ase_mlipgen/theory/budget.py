@@ -6,17 +6,19 @@ and the energy error by C_E n_D ((that)^2 + L^{-d} + eps_E) (3.8). Here every te
 about them in `advice`. Enter at `error_budget`, or `TrainingResult.budget`.
 """
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ase_mlipgen.theory.advice import Facts, advise
-from ase_mlipgen.theory.budget_data import Observed, observe, tail
+from ase_mlipgen.theory.budget_data import Observed, observe
+from ase_mlipgen.theory.decay import tail
+from ase_mlipgen.theory.predicted import ErrorBudget
+
+__all__ = ["ErrorBudget", "error_budget"]
 
 GEOMETRY_WEIGHTS = {"force fit": 1.3, "force constants": 0.6, "cell size": 2.0}
 ENERGY_WEIGHTS = {
@@ -35,82 +37,6 @@ TIMID = 2.5
 
 TOO_NARROW = 1.7
 """Widths of a training cell, in cutoffs, below which errors were up to a hundred times the prediction: no bound."""
-
-
-@dataclass(frozen=True)
-class ErrorBudget:
-    """Predicted errors of a model on a large cell; see `error_budget`.
-
-    Attributes
-    ----------
-    size, n_defects : int
-    geometry : float
-        ||D(u - u~)|| (2.1), Å.
-    energy : float
-        Magnitude of the formation energy error of all defects together, eV; infinite where the data leave it open.
-    geometry_interval, energy_interval : (float, float)
-        Nine in ten of the calibration's fits lay within.
-    geometry_terms, energy_terms : mapping of str to float
-        Contributions, Å and eV; their squares add up to the prediction's.
-    dominant : str
-        Name of the largest term of the geometry error.
-    knobs : tuple of str
-        What the sentences of `advice` are about, one word each.
-    advice : tuple of str
-        The first is the most useful.
-    """
-
-    size: int
-    n_defects: int
-    geometry: float
-    energy: float
-    geometry_interval: tuple[float, float]
-    energy_interval: tuple[float, float]
-    geometry_terms: Mapping[str, float]
-    energy_terms: Mapping[str, float]
-    dominant: str
-    knobs: tuple[str, ...]
-    advice: tuple[str, ...]
-
-    @property
-    def terms(self) -> dict[str, float]:
-        """All contributions: "geometry: cell size" and so on, Å, and "energy: ...", eV."""
-        both = {"geometry": self.geometry_terms, "energy": self.energy_terms}
-        return {f"{kind}: {name}": value for kind, terms in both.items() for name, value in terms.items()}
-
-    def __str__(self) -> str:
-        lines = [f"predicted errors, size {self.size}, {self.n_defects} defect{'s' * (self.n_defects != 1)}"]
-        for kind, unit in (("geometry", "Å"), ("energy", "eV")):
-            value, (low, high) = getattr(self, kind), getattr(self, f"{kind}_interval")
-            lines.append(f"{kind:24s}{value:11.2e} {unit:3s} {low:.1e} to {high:.1e}")
-            terms = sorted(getattr(self, f"{kind}_terms").items(), key=lambda item: -item[1])
-            lines += [f"    {name:20s}{term:11.2e} {unit}" for name, term in terms]
-        return "\n".join([*lines, *(f"{k}. {text}" for k, text in enumerate(self.advice, 1))])
-
-    def todict(self) -> dict[str, Any]:
-        """Return everything in a form that JSON can hold; what is not finite is None."""
-        plain = {
-            "size": self.size,
-            "n_defects": self.n_defects,
-            "geometry": _finite(self.geometry),
-            "energy": _finite(self.energy),
-            "geometry_interval": [_finite(x) for x in self.geometry_interval],
-            "energy_interval": [_finite(x) for x in self.energy_interval],
-            "geometry_terms": {name: _finite(x) for name, x in self.geometry_terms.items()},
-            "energy_terms": {name: _finite(x) for name, x in self.energy_terms.items()},
-            "dominant": self.dominant,
-            "knobs": list(self.knobs),
-            "advice": list(self.advice),
-        }
-        return plain | {"units": {"geometry": "Å", "energy": "eV"}}
-
-    def to_json(self) -> str:
-        """Return `todict` as JSON."""
-        return json.dumps(self.todict(), indent=1, ensure_ascii=False, allow_nan=False)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def error_budget(
@@ -154,15 +80,16 @@ def error_budget(
     error times the settling squared, of order L^{-d} ("cell size"); the far-field force times the far field; and the
     geometry error squared times lambda. Geometry terms grow with the root of the number of defects, energies with it.
 
-    The weights of the terms are fitted, once, to 72 fits of 2D tungsten (vacancies, L = 5 to 8 r0, 54 to 383 functions,
-    amplitudes 0.01 to 0.1 Å, plain and matched; two vacancies in a sheet of 40 r0; geometry errors from 2e-6 to 4e-3 Å):
-    nine in ten geometry errors are within a factor 2.8 (at worst 6.6; rank correlation 0.93), formation energy errors
-    within 5.1 (at worst 22; 0.90). eps_F over the stability constant, scaled likewise, has a factor 14 and rank
-    correlation 0.65 on the same fits. On 66 fits that nothing was fitted to (other seeds and amplitudes; three
-    vacancies; two close ones; a vacancy with an interstitial; vacancies in copper) 94 % of the geometry errors and 89 %
-    of the energy errors lie in the interval. Copper, four fits only, was up to 8 times worse than predicted: the weights
-    are those of the plane. Where samples are displaced too little errors are underestimated, up to 7 times, and the
-    interval is wider; in cells of 11 atoms (1.4 cutoffs wide) up to a hundred times, and no bound is given.
+    The weights of the terms are fitted, once, to 72 fits of 2D tungsten (vacancies, L = 5 to 8 r0, 54 to 383
+    functions, amplitudes 0.01 to 0.1 Å, plain and matched; two vacancies in a sheet of 40 r0; geometry errors from
+    2e-6 to 4e-3 Å): nine in ten geometry errors are within a factor 2.8 (at worst 6.6; rank correlation 0.93),
+    formation energy errors within 5.1 (at worst 22; 0.90). eps_F over the stability constant, scaled likewise, has
+    a factor 14 and rank correlation 0.65 on the same fits. On 66 fits that nothing was fitted to (other seeds and
+    amplitudes; three vacancies; two close ones; a vacancy with an interstitial; vacancies in copper) 94 % of the
+    geometry errors and 89 % of the energy errors lie in the interval. Copper, four fits only, was up to 8 times
+    worse than predicted: the weights are those of the plane. Where samples are displaced too little errors are
+    underestimated, up to 7 times, and the interval is wider; in cells of 11 atoms (1.4 cutoffs wide) up to a
+    hundred times, and no bound is given.
 
     The first advice, where following it led to another of these 72 fits, lowered the true geometry error in 59 of 66.
 

@@ -6,7 +6,7 @@ are enough. Enter at `observe`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import gamma, pi, sqrt
+from math import sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,11 +16,11 @@ from ase import Atoms
 from ase_mlipgen.defects import cell_width, is_planar, relax
 from ase_mlipgen.labels import LabelledCell
 from ase_mlipgen.theory.cell_hessian import hessian_of, in_components
-from ase_mlipgen.theory.compare import core_distances
+from ase_mlipgen.theory.decay import far_decay, site_density, tail
 from ase_mlipgen.theory.embedding import Embedded, embed
 from ase_mlipgen.theory.far_forces import far_forces
 from ase_mlipgen.theory.force_constants import ForceConstants, force_constants
-from ase_mlipgen.theory.norms import Bonds, DualNorm, bonds, site_strains, strain_norm
+from ase_mlipgen.theory.norms import Bonds, DualNorm, bonds, strain_norm
 
 Floats = npt.NDArray[np.float64]
 
@@ -206,8 +206,7 @@ def _larger(
     middle = np.flatnonzero(large.middle_i)
     step = change_ic[middle] - change_ic[middle].mean(axis=0)
     decay = far_decay(large.atoms, links, u_large)
-    density = len(large.atoms) / _measure(large.atoms, links.dimension)
-    beyond = tail(decay, 0.5 * cell_width(large.atoms), links.dimension, density)
+    beyond = tail(decay, 0.5 * cell_width(large.atoms), links.dimension, site_density(large.atoms))
     outside = ~large.middle_i[i]
     return _Larger(
         release=float(np.sqrt(np.sum((change_ic[j] - change_ic[i])[both] ** 2))),
@@ -227,45 +226,6 @@ def _far_force(
     if constants.columns_sanb.shape[2] != len(cell.perfect):
         return None
     own = force_constants(cell.perfect, model)
-    return DualNorm(links)(far_forces(cell.perfect, own, constants, large.atoms, u, ~large.middle_i))
-
-
-def far_decay(atoms: Atoms, links: Bonds, u: npt.ArrayLike) -> float:
-    """Return c of |Du(l)| ~ c r^-d, r from the core, as the root mean square between 0.3 and 0.7 of half the width.
-
-    Parameters
-    ----------
-    atoms : the unrelaxed cell; `info["defect_centres"]` says where the core is
-    links : its bonds
-    u : (n_atoms, 3) array, Å, displacements
-
-    Returns
-    -------
-    Å^(d + 1)
-
-    Raises
-    ------
-    ValueError
-        The cell does not say where its core is, or has no atoms there.
-    """
-    r = core_distances(atoms)
-    if r is None:
-        raise ValueError("the cell does not say where its defect is: info['defect_centres'] is missing")
-    radius = 0.5 * cell_width(atoms)
-    ring = (r > 0.3 * radius) & (r < 0.7 * radius)
-    if not ring.any():
-        raise ValueError(
-            f"no atoms between {0.3 * radius:.2f} and {0.7 * radius:.2f} Å from the defect: too small"
-        )
-    strain = site_strains(links, u)[ring]
-    return float(np.sqrt(np.mean((strain * r[ring] ** links.dimension) ** 2)))
-
-
-def tail(c: float, radius: float, d: int, density: float) -> float:
-    """Return the sum of (c r^-d)^2 over sites of a density (Å^-d) beyond a radius (Å), Å^2."""
-    sphere = 2.0 * pi ** (d / 2.0) / gamma(d / 2.0)
-    return float(density * sphere * c**2 * radius ** (-d) / d)
-
-
-def _measure(atoms: Atoms, d: int) -> float:
-    return float(abs(np.linalg.det(atoms.cell.array[:2, :2]))) if d == 2 else float(atoms.get_volume())
+    return DualNorm(links)(
+        far_forces(cell.perfect, own, constants, large.atoms, u, large.site_i, ~large.middle_i)
+    )

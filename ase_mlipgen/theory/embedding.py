@@ -25,11 +25,13 @@ class Embedded(NamedTuple):
     atoms : the unrelaxed larger cell
     index_i : (n_atoms,) array, the atom of the training cell that each is an image of; -1 for sites that the defect
         leaves empty there
+    site_i : (n_atoms,) array, the atom of the perfect cell that it is an image of; -1 for added atoms
     middle_i : (n_atoms,) array, whether the atom is in the defect's own tile
     """
 
     atoms: Atoms
     index_i: npt.NDArray[np.int64]
+    site_i: npt.NDArray[np.int64]
     middle_i: npt.NDArray[np.bool_]
 
 
@@ -71,12 +73,15 @@ def embed(unrelaxed: Atoms, perfect: Atoms, n_tiles: int) -> Embedded:
         cell=large.cell,
         pbc=large.pbc,
     )
+    site_i = np.concatenate(
+        [np.tile(np.arange(len(sites)), len(index_i) // len(sites))[kept], np.full_like(added, -1)]
+    )
     index_i = np.concatenate([index_i[kept], added])
     middle_i = np.concatenate([middle_i[kept], np.ones(len(added), dtype=bool)])
     large.info = {
         key: unrelaxed.info[key] for key in ("defect_names", "defect_centres") if key in unrelaxed.info
     }
-    return Embedded(large, index_i, middle_i)
+    return Embedded(large, index_i, site_i, middle_i)
 
 
 def _shift(unrelaxed: Atoms, perfect: Atoms, centre: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -87,7 +92,8 @@ def _shift(unrelaxed: Atoms, perfect: Atoms, centre: npt.NDArray[np.float64]) ->
     for site in np.unique(translation_classes(perfect)):
         moved = perfect.copy()
         moved.positions += anchor - perfect.positions[site]
-        hits = int(np.sum(np.linalg.norm(_offsets(moved, unrelaxed), axis=2).min(axis=1) < SAME_SITE))
+        near_sa = np.linalg.norm(_offsets(moved, unrelaxed), axis=2) < SAME_SITE
+        hits = int(np.sum(near_sa & (moved.numbers[:, None] == unrelaxed.numbers[None, :])))
         if hits > most:
             best, most = anchor - perfect.positions[site], hits
     if most < 0.5 * len(perfect):

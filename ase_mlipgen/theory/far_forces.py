@@ -28,6 +28,7 @@ def far_forces(
     reference: ForceConstants,
     large: Atoms,
     u_ic: Floats,
+    site_i: npt.NDArray[np.int64],
     rows: npt.NDArray[np.bool_],
 ) -> Floats:
     """Compute (H~ - H) u on some atoms of a larger cell of the same crystal.
@@ -37,7 +38,8 @@ def far_forces(
     perfect : the cell of both models' force constants
     large : unrelaxed larger cell, of the same orientation
     u_ic : (n_atoms, 3) array, Å, displacements; sites without an atom count as not displaced
-    rows : (n_atoms,) array of bool, the atoms whose forces are wanted; they sit on sites of the host
+    site_i : (n_atoms,) array, the atom of `perfect` that each is an image of; -1 for others
+    rows : (n_atoms,) array of bool, the atoms whose forces are wanted, if they are on a site
 
     Returns
     -------
@@ -55,15 +57,15 @@ def far_forces(
         )
     difference_sanb = surrogate.columns_sanb - reference.columns_sanb
     d = difference_sanb.shape[1]
-    tree, box = _tree(large)
-    class_i = _classes(perfect, large, surrogate.sites_s)
+    tree = _tree(large)
+    first_i = np.where(site_i >= 0, translation_classes(perfect)[site_i], -1)
     forces = np.zeros_like(u_ic)
     for s, site in enumerate(surrogate.sites_s):
-        own = np.flatnonzero(rows & (class_i == s))
+        own = np.flatnonzero(rows & (first_i == site))
         for n, image_kc in enumerate(_images(perfect, int(site))):
             block = difference_sanb[s, :, n, :].T / len(image_kc)
             for offset in image_kc:
-                target = _at(tree, box, large.positions[own] + offset)
+                target = _at(tree, large, large.positions[own] + offset)
                 moved = np.where(
                     (target < len(large))[:, None], u_ic[np.minimum(target, len(large) - 1)], 0.0
                 )
@@ -83,11 +85,11 @@ def _images(perfect: Atoms, site: int) -> list[Floats]:
     return [vectors[near] for vectors, near in zip(vectors_nkc, near_nk, strict=True)]
 
 
-def _tree(large: Atoms) -> tuple[cKDTree, Atoms]:
-    """Return a tree of the fractional coordinates; tolerances are taken along the shortest cell vector."""
+def _tree(large: Atoms) -> cKDTree:
+    """Return a tree of the fractional coordinates."""
     fractions = np.mod(large.get_scaled_positions(), 1.0)
     fractions[:, ~large.pbc] = 0.5
-    return cKDTree(np.where(fractions >= 1.0, 0.0, fractions), boxsize=np.ones(3)), large
+    return cKDTree(np.where(fractions >= 1.0, 0.0, fractions), boxsize=np.ones(3))
 
 
 def _at(tree: cKDTree, large: Atoms, positions: Floats) -> npt.NDArray[np.int64]:
@@ -97,16 +99,3 @@ def _at(tree: cKDTree, large: Atoms, positions: Floats) -> npt.NDArray[np.int64]
     reach = SAME_SITE / float(large.cell.lengths()[large.pbc].max())
     _, found = tree.query(np.where(fractions >= 1.0, 0.0, fractions), distance_upper_bound=reach)
     return np.asarray(found, dtype=np.int64)
-
-
-def _classes(perfect: Atoms, large: Atoms, sites_s: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the sublattice of each atom of the larger cell, which is a repetition of the smaller one, moved."""
-    classes = translation_classes(perfect)
-    order = {int(site): s for s, site in enumerate(sites_s)}
-    own = np.array([order[int(k)] for k in classes])
-    if len(sites_s) == 1:
-        return np.zeros(len(large), dtype=np.int64)
-    tree, box = _tree(perfect)
-    # The first atom of the larger cell is the first site of a tile: that fixes the translation.
-    index = _at(tree, box, large.positions - large.positions[0] + perfect.positions[0])
-    return np.where(index < len(perfect), own[np.minimum(index, len(perfect) - 1)], -1)

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from ase import Atoms
 
-from ase_mlipgen.defects import cell_width, is_planar, spacing, training_cell
-from ase_mlipgen.theory.budget_data import far_decay, tail
+from ase_mlipgen.defects import cell_width, is_planar, training_cell
+from ase_mlipgen.theory.decay import far_decay, site_density, tail
 from ase_mlipgen.theory.norms import bonds
 
 
@@ -58,7 +58,7 @@ def options(
     for size in sizes:
         atoms, perfect = training_cell(crystal, defect, size), training_cell(crystal, None, size)
         own, d = cell_width(perfect), 2 if is_planar(perfect) else 3
-        far = None if decay is None else tail(decay, 0.5 * own, d, spacing(perfect) ** -d) ** 0.5
+        far = None if decay is None else tail(decay, 0.5 * own, d, site_density(perfect)) ** 0.5
         found.append(SizeOption(size, len(atoms), own, own >= 2.0 * cutoff, (own / width) ** (-0.5 * d), far))
     return found
 

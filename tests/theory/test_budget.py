@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ase.build import bulk
 
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.eam2d import EAM2D
+from ase_mlipgen.calculators.linear_ace import LinearACE
 from ase_mlipgen.defects import (
     Interstitial,
     Substitution,
@@ -21,8 +23,9 @@ from ase_mlipgen.defects import (
 )
 from ase_mlipgen.labels import LabelStore
 from ase_mlipgen.result import TrainingResult
-from ase_mlipgen.theory.budget_data import observe, tail
+from ase_mlipgen.theory.budget_data import observe
 from ase_mlipgen.theory.compare import compare
+from ase_mlipgen.theory.decay import tail
 from ase_mlipgen.theory.embedding import embed
 from ase_mlipgen.theory.far_forces import far_forces
 from ase_mlipgen.theory.force_constants import force_constants
@@ -79,24 +82,41 @@ def test_a_defect_in_a_larger_cell_is_the_training_cells(defect):
     assert sorted(inside) == list(range(len(small)))
 
 
+def whole_hessian_difference(model, reference, large, u):
+    difference = model.get_hessian(large, format="sparse") - reference.get_hessian(large, format="sparse")
+    return (difference @ u.ravel()).reshape(-1, 3)
+
+
 def test_forces_of_wrong_force_constants_are_those_of_the_whole_hessians(plain):
     """A cell wide enough that folding is unique: the sparse Hessians of the large cell are the other way."""
     model, perfect = plain.calculator, training_cell(SHEET, None, 11)
-    large = training_cell(SHEET, None, 11).repeat((2, 2, 1))
+    large, sites = perfect.repeat((2, 2, 1)), np.tile(np.arange(len(perfect)), 4)
     u = np.random.default_rng(0).normal(0.0, 0.01, (len(large), 3))
     u[:, 2] = 0.0
-    found = far_forces(
-        perfect,
-        force_constants(perfect, model),
-        force_constants(perfect, EAM2D()),
-        large,
-        u,
-        np.arange(len(large)) > 9,
-    )
-    difference = model.get_hessian(large, format="sparse") - EAM2D().get_hessian(large, format="sparse")
-    wanted = (difference @ u.ravel()).reshape(-1, 3)
+    both = [force_constants(perfect, calculator) for calculator in (model, EAM2D())]
+    found = far_forces(perfect, *both, large, u, sites, np.arange(len(large)) > 9)
+    wanted = whole_hessian_difference(model, EAM2D(), large, u)
     np.testing.assert_allclose(found[10:, :2], wanted[10:, :2], atol=1e-9)
     assert not found[:10].any()
+
+
+def test_far_forces_with_two_sublattices_around_a_vacancy():
+    """In three dimensions, two elements; pair functions only, so that a cell of three is wide enough."""
+    crystal = bulk("NiAl", "cesiumchloride", a=2.9)
+    basis = ACEBasis(["Al", "Ni"], order=1, degree=6, cutoff=3.5)
+    rng = np.random.default_rng(1)
+    model, reference = (LinearACE(basis, rng.normal(size=len(basis))) for _ in range(2))
+    perfect = training_cell(crystal, None, 3)
+    large = embed(training_cell(crystal, Vacancy(), 3), perfect, 2)
+    assert len(large.atoms) == 8 * 54 - 1
+    assert np.array_equal(large.atoms.numbers, perfect.numbers[large.site_i])
+    u = rng.normal(0.0, 0.01, (len(large.atoms), 3))
+    centre = np.array(large.atoms.info["defect_centres"][0])
+    far = np.linalg.norm(minimum_image(large.atoms.positions - centre, large.atoms), axis=1) > 3.6
+    both = [force_constants(perfect, calculator) for calculator in (model, reference)]
+    found = far_forces(perfect, *both, large.atoms, u, large.site_i, far)
+    wanted = whole_hessian_difference(model, reference, large.atoms, u)
+    np.testing.assert_allclose(found[far], wanted[far], atol=1e-9 * np.abs(wanted).max())
 
 
 @pytest.mark.parametrize(("d", "density"), [(2, 0.155), (3, 0.06)])
