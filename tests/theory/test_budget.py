@@ -247,6 +247,17 @@ def test_a_missing_interstitial_is_the_first_advice_and_training_it_helps(store)
     assert before.failure is not None or after.geometry_error < 0.5 * before.geometry_error
 
 
+def test_a_core_that_leaves_its_minimum_has_no_bound(plain, monkeypatch):
+    from ase_mlipgen.theory import budget as room
+
+    seen = room._observed(plain, "vacancy")
+    monkeypatch.setattr(room, "_observed", lambda *_: replace(seen, largest_step=1.0))
+    budget = plain.budget(30, 2)
+    assert budget.knobs[0] == "minimum"
+    assert "size = 7" in budget.advice[0]
+    assert budget.geometry_interval[1] == math.inf
+
+
 def test_overlap_instability_and_narrow_cells_leave_no_bound(plain):
     close = plain.budget(30, 2, separation=2)
     assert close.knobs[0] == "separation"
