@@ -3,25 +3,34 @@
 Entry points: :func:`take_census`, :func:`doubts`.
 """
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Sequence
+
+import numpy as np
 
 from ase_mlipgen.basis import ACEBasis
-from ase_mlipgen.defects import cell_width
 from ase_mlipgen.fit import count_rows, memory
 from ase_mlipgen.result import Census, TrainingCell
+from ase_mlipgen.theory.doubts import (
+    NarrowCellWarning,
+    TrainingWarning,
+    UndeterminedEnergyWarning,
+    doubts,
+)
 from ase_mlipgen.threads import available_threads
 
+__all__ = [
+    "NarrowCellWarning",
+    "TrainingWarning",
+    "UndeterminedEnergyWarning",
+    "doubts",
+    "fit_time",
+    "take_census",
+]
 
-class TrainingWarning(UserWarning):
-    """Something in the setting that will make the potential worse than its test errors say."""
 
-
-class NarrowCellWarning(TrainingWarning):
-    """A training cell is narrower than twice the cutoff; large cells will be predicted worse than test errors say."""
-
-
-class UndeterminedEnergyWarning(TrainingWarning):
-    """No perfect-crystal cells: the energy per bulk atom is not determined by the data."""
+SPEED_TEST = 400
+"""Rows of the matrices that the machine's speed is measured with."""
 
 
 def take_census(
@@ -64,22 +73,17 @@ def take_census(
     )
 
 
-def doubts(
-    cells: Sequence[TrainingCell], cutoff: float, n_perfect: int
-) -> Iterator[tuple[type[TrainingWarning], str]]:
-    """Yield what will make the potential worse than its test errors say: a category and a sentence each."""
-    for cell in cells:
-        width = cell_width(cell.unrelaxed)
-        if width < 2.0 * cutoff:
-            yield (
-                NarrowCellWarning,
-                f"the training cell of {cell.name} is {width:.2f} Å wide, less than twice the cutoff "
-                f"({2 * cutoff:.2f} Å): large cells will be predicted worse than the test errors say; "
-                "take a larger size or a shorter cutoff",
-            )
-    if n_perfect == 0:
-        yield (
-            UndeterminedEnergyWarning,
-            "no perfect-crystal cells: the energy per bulk atom and so formation energies are undetermined; "
-            "take n_perfect of 1 or more",
-        )
+def fit_time(n_rows: int, n_functions: int) -> float:
+    """Estimate the seconds that rows and their factorisation take, from the speed of a small product of matrices.
+
+    A streamed QR of n rows of K functions is 2 n K^2 operations, at about a third of the speed of products; rows cost
+    some 20 ns an entry. Good to a factor of two or three.
+    """
+    square = np.ones((SPEED_TEST, SPEED_TEST))
+    square @ square
+    begun = time.perf_counter()
+    for _ in range(3):
+        square @ square
+    per_operation = (time.perf_counter() - begun) / (6.0 * SPEED_TEST**3)
+    solving = 30.0 * n_functions**3
+    return (6.0 * n_rows * n_functions**2 + solving) * per_operation + 2e-8 * n_rows * n_functions

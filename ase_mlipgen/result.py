@@ -5,7 +5,7 @@ training cells as extended XYZ, the compressed least-squares system as npz. `Tra
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ase_mlipgen.calculators.linear_ace import LinearACE
 from ase_mlipgen.fit import LinearFit
 from ase_mlipgen.labels import LabelledCell, read_cells, write_cells
 from ase_mlipgen.progress import duration
+from ase_mlipgen.theory.budget import ErrorBudget, error_budget
 from ase_mlipgen.theory.certificate import Certificate
 from ase_mlipgen.theory.certify import Labelling, certify, warm_start
 from ase_mlipgen.theory.errors import DEFINITIONS, Errors
@@ -226,6 +227,16 @@ class TrainingResult:
         if self.trainer is None:
             raise ValueError(f"this result was loaded and does not know its trainer: use {remedy}")
         return self.trainer
+
+    def budget(
+        self,
+        size: int = 60,
+        n_defects: int = 2,
+        defects: Sequence[Any] | None = None,
+        separation: float | None = None,
+    ) -> ErrorBudget:
+        """Predict the errors on a large cell, term by term, without a label; see `theory.budget.error_budget`."""
+        return error_budget(self, size, n_defects, defects, separation)
 
     def save(self, directory: str | Path) -> Path:
         """Write the result to a directory (made if absent) and return its path."""

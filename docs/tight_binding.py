@@ -176,7 +176,7 @@ def write_large():
         print(rows[-1], flush=True)
     about = machine.describe()
     text = (
-        f"{table(header, rows)}\n\nMeasured on {about['date']}: {about['processor']}, {about['cores']} cores."
+        f"{table(header, rows)}\n\nMeasured on {about['date']}: {about['processor']}, cores {about['cores']}."
     )
     update("large", text, "python -m docs.tight_binding large")
 

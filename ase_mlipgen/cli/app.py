@@ -4,7 +4,19 @@ from typing import Annotated
 
 import typer
 
-from ase_mlipgen.cli import certify, cite, compile_kernels, demo, evaluate, init, plan, relax, run, study
+from ase_mlipgen.cli import (
+    budget,
+    certify,
+    cite,
+    compile_kernels,
+    demo,
+    evaluate,
+    init,
+    plan,
+    relax,
+    run,
+    study,
+)
 from ase_mlipgen.cli.common import handled
 
 app = typer.Typer(
@@ -22,6 +34,7 @@ for name, command in (
     ("plan", plan.plan),
     ("run", run.run),
     ("eval", evaluate.evaluate),
+    ("budget", budget.budget),
     ("certify", certify.certify),
     ("refine", certify.refine),
     ("relax", relax.relax),

@@ -21,6 +21,7 @@ from ase_mlipgen.progress import Progress
 
 if TYPE_CHECKING:
     from ase_mlipgen.result import TrainingResult
+    from ase_mlipgen.theory.budget import ErrorBudget
     from ase_mlipgen.theory.compare import Comparison
     from ase_mlipgen.trainer import DefectTrainer
 
@@ -86,6 +87,7 @@ def execute(config: Config, folder: Path, quiet: bool, title: str) -> Outcome:
         comparison = _compare(config, result, progress)
         if comparison is not None:
             _write_cells(folder, comparison)
+        budget = _budget(config, result, progress)
         progress.say("writing the report")
         cited = citations(cited_by(config))
         page = write_report(
@@ -96,8 +98,9 @@ def execute(config: Config, folder: Path, quiet: bool, title: str) -> Outcome:
             citations=cited,
             configuration=text,
             extra={"configuration": text},
+            budget=budget,
         )
-    return Outcome(result, comparison, metrics(result, comparison), page, time.perf_counter() - begun)
+    return Outcome(result, comparison, metrics(result, comparison, budget), page, time.perf_counter() - begun)
 
 
 def _trained(trainer: "DefectTrainer", progress: Progress, labels: Path) -> "TrainingResult":
@@ -146,6 +149,21 @@ def _compare(config: Config, result: "TrainingResult", progress: Progress) -> "C
     for name, relaxation in (("reference", found.reference), ("model", found.surrogate)):
         state = "relaxed" if relaxation.converged else f"not relaxed ({relaxation.failure})"
         progress.say(f"  {name}: {state} in {relaxation.steps} steps, {relaxation.wall_time:.1f} s")
+    return found
+
+
+def _budget(config: Config, result: "TrainingResult", progress: Progress) -> "ErrorBudget | None":
+    """Predict the errors on the large cell of the configuration; None without one."""
+    table = config.simulation
+    if table is None:
+        return None
+    from ase_mlipgen.defects import as_defect
+
+    crystal = build.crystal(config)
+    several = [as_defect(build.defect(item), crystal) for item in table.defects]
+    apart = table.separation if isinstance(table.separation, int | float) else None
+    found = result.budget(table.size, defects=several, separation=apart)
+    progress.say(f"error budget of the large cell: {found.advice[0]}")
     return found
 
 

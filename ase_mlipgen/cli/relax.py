@@ -97,7 +97,7 @@ def _task(
 
     if model.endswith(".toml"):
         config = load(model, settings)
-        cells = None if structure is not None else build.simulation(config)
+        cells = None if structure is not None else build.simulation(config, trained=False)
         if structure is None and cells is None:
             raise ConfigError(f"{model} has no table [simulation]: add one, or give a structure")
         atoms = cells[0] if cells is not None else read_structures(Path(str(structure)), "-1")[0]

@@ -209,8 +209,11 @@ def trainer(
         )
 
 
-def simulation(config: Config) -> "tuple[Atoms, Atoms] | None":
-    """Return the unrelaxed large cell and its perfect host; None where the configuration has none."""
+def simulation(config: Config, trained: bool = True) -> "tuple[Atoms, Atoms] | None":
+    """Return the unrelaxed large cell and its perfect host; None where the configuration has none.
+
+    Where it is meant for a trained model, cores that are closer than the training cell's images are warned of.
+    """
     from ase_mlipgen.defects import simulation_cell, training_cell
 
     table = config.simulation
@@ -221,5 +224,7 @@ def simulation(config: Config) -> "tuple[Atoms, Atoms] | None":
         several = [defect(item) for item in table.defects]
         sizes = config.training.size
         largest = training_cell(host, None, max(sizes) if isinstance(sizes, list) else sizes)
-        large = simulation_cell(host, several, table.size, table.separation, training=largest)
+        large = simulation_cell(
+            host, several, table.size, table.separation, training=largest if trained else None
+        )
         return large, simulation_cell(host, [], table.size, table.separation)

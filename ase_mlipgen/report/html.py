@@ -99,6 +99,7 @@ def render(
         "<h2>Errors on the test set</h2>",
         _errors(numbers),
         *_large(numbers["large_cell"]),
+        *_budget(numbers["budget"]),
         "<h2>Figures</h2>",
         f'<div class="grid">{"".join(pictures.values())}</div>',
         "<h2>Data and fit</h2>",
@@ -165,6 +166,29 @@ def _large(large: Mapping[str, Any] | None) -> list[str]:
         heading,
         *failure,
         _table(("quantity", "unit", "value", "definition"), rows + times, (2,), last="d"),
+    ]
+
+
+def _budget(budget: Mapping[str, Any] | None) -> list[str]:
+    """Show predicted errors, their terms and the advice."""
+    if budget is None:
+        return []
+    rows = []
+    for kind, unit in (("geometry", "Å"), ("energy", "eV")):
+        low, high = budget[f"{kind}_interval"]
+        interval = f"{_number(low)} to {'any' if high is None else _number(high)}"
+        rows.append(
+            (f"{kind} error", unit, _number(budget[kind]), f"predicted; {interval} in nine of ten cases")
+        )
+        rows += [
+            (name, unit, _number(value), f"of the {kind} error")
+            for name, value in budget[f"{kind}_terms"].items()
+        ]
+    advice = "".join(f"<li>{escape(text[:1].upper() + text[1:])}.</li>" for text in budget["advice"])
+    return [
+        f"<h2>Error budget: size {budget['size']}, {budget['n_defects']} defects, no label</h2>",
+        _table(("term", "unit", "value", ""), rows, (2,), last="d"),
+        f"<p>What to change, the most useful first:</p><ol>{advice}</ol>",
     ]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ase_mlipgen.result import TrainingResult
+from ase_mlipgen.theory.budget import ErrorBudget
 from ase_mlipgen.theory.compare import Comparison
 from ase_mlipgen.theory.errors import DEFINITIONS
 
@@ -36,13 +37,16 @@ LARGE_CELL = (
 )  # fmt: skip
 
 
-def metrics(result: TrainingResult, comparison: Comparison | None = None) -> dict[str, Any]:
+def metrics(
+    result: TrainingResult, comparison: Comparison | None = None, budget: ErrorBudget | None = None
+) -> dict[str, Any]:
     """Collect the numbers of a run; what is not a number is None.
 
     Parameters
     ----------
     result : TrainingResult
     comparison : of the large cell, if there was one
+    budget : predicted errors, if they were asked for
     """
     fit = result.fit
     content = {
@@ -68,6 +72,7 @@ def metrics(result: TrainingResult, comparison: Comparison | None = None) -> dic
         },
         "r_in": dict(result.calculator.basis.r_in),
         "large_cell": None if comparison is None else large_cell(comparison),
+        "budget": None if budget is None else budget.todict(),
         "census": asdict(result.census),
         "timings": result.timings,
         "settings": result.settings,

@@ -12,11 +12,13 @@ import numpy as np
 
 from ase_mlipgen.defects import is_planar
 from ase_mlipgen.report import figures
+from ase_mlipgen.report.budget import budget_figure
 from ase_mlipgen.report.citations import Citation, bibtex
 from ase_mlipgen.report.data import Judged, Predictions, judge, predict
 from ase_mlipgen.report.html import render
 from ase_mlipgen.report.metrics import metrics, write_metrics
 from ase_mlipgen.result import TrainingResult
+from ase_mlipgen.theory.budget import ErrorBudget
 from ase_mlipgen.theory.compare import Comparison
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ def write_report(
     citations: Sequence[Citation] = (),
     configuration: str = "",
     extra: Mapping[str, Any] | None = None,
+    budget: ErrorBudget | None = None,
 ) -> Path:
     """Write everything and return the path of report.html.
 
@@ -43,13 +46,15 @@ def write_report(
     citations : written as citations.bib as well
     configuration : text to show under "Settings"
     extra : more entries for metrics.json
+    budget : predicted errors, shown with their advice
     """
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
-    numbers = metrics(result, comparison)
+    numbers = metrics(result, comparison, budget)
     write_metrics(folder / "metrics.json", {**numbers, **(extra or {})})
     pictures = []
-    for name, caption, figure in all_figures(result, comparison):
+    pages = [*all_figures(result, comparison), *([] if budget is None else [_budgeted(budget)])]
+    for name, caption, figure in pages:
         png = as_png(figure)
         (folder / f"{name}.png").write_bytes(png)
         pictures.append((name, caption, png))
@@ -58,6 +63,13 @@ def write_report(
     page = folder / "report.html"
     page.write_text(render(title, numbers, pictures, citations, configuration), encoding="utf-8")
     return page
+
+
+def _budgeted(budget: ErrorBudget) -> tuple[str, str, "Figure"]:
+    caption = (
+        f"Predicted errors on a cell of size {budget.size} with {budget.n_defects} defects, by their sources"
+    )
+    return "budget", caption, budget_figure(budget)
 
 
 def all_figures(result: TrainingResult, comparison: Comparison | None) -> Iterator[tuple[str, str, "Figure"]]:

@@ -127,6 +127,49 @@ def test_plan_counts_what_the_trainer_will_do(run):
     assert "less than twice the cutoff" in tiny.stdout
 
 
+def test_plan_compares_sizes_and_relaxes_only_if_asked(run, monkeypatch):
+    folder, _ = run
+    calls = []
+    forces = EAM2D.calculate
+    monkeypatch.setattr(EAM2D, "calculate", lambda *a, **k: (calls.append(1), forces(*a, **k))[1])
+    plain = json.loads(invoke("plan", folder / "tiny.toml", "--json").stdout)
+    assert calls == []
+    sizes = {option["size"]: option for option in plain["sizes"]}
+    assert list(sizes) == [6, 7, 8, 9, 10, 11]
+    assert sizes[8]["relative"] == 1.0
+    assert sizes[10]["relative"] == pytest.approx(7.0 / 9.0, rel=0.03)
+    assert sizes[9]["n_atoms"] == len(training_cell(triangular_lattice("W", 2.72711), Vacancy(), 9))
+    assert all(option["far"] is None for option in sizes.values())
+    assert 0.0 < plain["fit_time"] < 600.0
+    asked = json.loads(invoke("plan", folder / "tiny.toml", "--json", "--relax").stdout)
+    assert calls
+    far = [option["far"] for option in asked["sizes"]]
+    # Half of what the relaxed vacancy of this cell has in all, 0.3 Å, is in the far field.
+    assert 0.05 < far[2] < 0.3
+    assert far == sorted(far, reverse=True)
+    narrow = invoke("plan", folder / "tiny.toml", *SET)
+    assert "size 6 is the first that is twice the cutoff wide" in " ".join(narrow.stdout.split())
+
+
+def test_budget_is_the_results_and_that_of_the_report(run, tmp_path):
+    folder, numbers = run
+    shown = json.loads(invoke("budget", folder / "out", "--size", 10, "--separation", 4, "--json").stdout)
+    assert (
+        shown == TrainingResult.load(folder / "out").budget(10, 2, separation=4).todict() == numbers["budget"]
+    )
+    png = tmp_path / "budget.png"
+    text = invoke(
+        "budget", folder / "out", "--defect", "interstitial", "--defect", "vacancy", "--figure", png
+    )
+    assert text.exit_code == 0
+    assert "never trained: interstitial" in text.stdout
+    assert png.read_bytes()[:4] == b"\x89PNG"
+    page = (folder / "out" / "report.html").read_text()
+    assert "Error budget: size 10" in page
+    assert (folder / "out" / "budget.png").is_file()
+    assert invoke("budget", folder / "nowhere").exit_code == 2
+
+
 def test_eval_gives_the_trainers_errors_and_has_gates(run):
     folder, numbers = run
     out = folder / "out"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ase_mlipgen.calculators.linear_ace import LinearACE
 from ase_mlipgen.defects import Substitution, training_cell
 from ase_mlipgen.report import figures
+from ase_mlipgen.report.budget import budget_figure
 from ase_mlipgen.report.cell import magnification, slab
 from ase_mlipgen.report.data import binned, predict
 from ase_mlipgen.report.write import _judged, all_figures, as_png
@@ -152,6 +153,29 @@ def test_binned_means_keep_the_sum_of_squares():
     np.testing.assert_allclose(centre, [1, 2, 3, 4])
     np.testing.assert_allclose(np.mean(mean**2), np.mean(y**2))
     assert len(binned(np.array([np.nan]), np.array([1.0]))[0]) == 0
+
+
+def test_bars_of_a_budget_are_shares_that_fill_them(result):
+    budget = result.budget(20, 1)
+    figure = budget_figure(budget)
+    for axes, terms, total in zip(
+        figure.axes,
+        (budget.geometry_terms, budget.energy_terms),
+        (budget.geometry, budget.energy),
+        strict=True,
+    ):
+        widths = sorted(bar.get_width() for bar in axes.patches if bar.get_width() > 0)
+        np.testing.assert_allclose(
+            widths, sorted((v / total) ** 2 for v in terms.values() if v > 0), rtol=1e-9
+        )
+        assert sum(widths) == pytest.approx(1.0)
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {
+        *budget.geometry_terms,
+        *budget.energy_terms,
+    }
+    open_ended = budget_figure(replace(budget, energy=np.inf, energy_interval=(0.0, np.inf)))
+    assert "not determined" in open_ended.axes[1].get_title(loc="left")
+    assert as_png(open_ended).startswith(b"\x89PNG")
 
 
 def test_every_figure_is_a_png_with_ink_and_no_setting_is_left_changed(result, comparison):
