@@ -84,12 +84,13 @@ def predictor_figure(
     label : axis label of the error, ending in its unit
     """
     figure = new_figure(4.2 * len(predictions), 3.6)
-    places = np.atleast_1d(figure.subplots(1, len(predictions)))
+    places = np.atleast_1d(figure.subplots(1, len(predictions), sharey=True))
     errors = np.asarray(true, dtype=float)
     for axes, (name, values) in zip(places, predictions.items(), strict=True):
         exact = name.split("(")[-1] == label.split("(")[-1]
         _draw_predictor(axes, np.asarray(values, dtype=float), errors, groups, exact)
-        axes.set(xlabel=name, ylabel=label)
+        axes.set(xlabel=name)
+    places[0].set(ylabel=label)
     places[0].legend(loc="best", markerscale=1.5)
     return figure
 
