@@ -164,7 +164,7 @@ def commands(folder):
         call = [sys.executable, "-c", "from ase_mlipgen.cli import main; main()", *words.split()[1:]]
         done = subprocess.run(call, cwd=folder, env=environment, capture_output=True, text=True)
         told = [line for line in done.stderr.splitlines() if line.startswith("mlipgen:")]
-        shown = done.stdout.strip().splitlines()
+        shown = [line.rstrip() for line in done.stdout.strip().splitlines()]
         if "whole run" in done.stdout:  # the tables before are those of the first program
             start = next(k for k, line in enumerate(shown) if line.startswith("whole run"))
             shown = ["[...]", *shown[start:]]
