@@ -20,6 +20,8 @@ from ase_mlipgen.config import Config, build, to_toml
 from ase_mlipgen.progress import Progress
 
 if TYPE_CHECKING:
+    from ase import Atoms
+
     from ase_mlipgen.result import TrainingResult
     from ase_mlipgen.theory.budget import ErrorBudget
     from ase_mlipgen.theory.compare import Comparison
@@ -74,6 +76,7 @@ def execute(config: Config, folder: Path, quiet: bool, title: str) -> Outcome:
     begun = time.perf_counter()
     folder.mkdir(parents=True, exist_ok=True)
     text = to_toml(config)
+    cells = build.simulation(config)  # what cannot be built is refused before labels are made
     with _log(folder / "run.log"), label_workers(config.run.workers) as executor:
         progress = LoggedProgress(quiet)
         trainer = build.trainer(config, executor, folder / LABELS, progress)
@@ -84,7 +87,7 @@ def execute(config: Config, folder: Path, quiet: bool, title: str) -> Outcome:
                 warnings.simplefilter("ignore", category)
             result = _trained(trainer, progress, folder / LABELS)
         result.save(folder)
-        comparison = _compare(config, result, progress)
+        comparison = _compare(config, cells, result, progress)
         if comparison is not None:
             _write_cells(folder, comparison)
         budget = _budget(config, result, progress)
@@ -118,6 +121,11 @@ def cited_by(config: Config) -> list[str]:
         found.append("zhou")
     if config.reference.factory == "EMT":
         found.append("emt")
+    name, _, element = config.reference.factory.partition(":")
+    if name == "NRLTB":
+        found += ["nrl", "nrl-forms"]
+        if (element or config.reference.arguments.get("element", "Si")).startswith("Si"):
+            found.append("nrl-silicon")
     return [*found, "zbl"] if config.basis.core == "zbl" else found
 
 
@@ -128,8 +136,9 @@ def _warnings() -> tuple[type[Warning], ...]:
     return TrainingWarning, InstabilityWarning
 
 
-def _compare(config: Config, result: "TrainingResult", progress: Progress) -> "Comparison | None":
-    cells = build.simulation(config)
+def _compare(
+    config: Config, cells: "tuple[Atoms, Atoms] | None", result: "TrainingResult", progress: Progress
+) -> "Comparison | None":
     if cells is None or config.simulation is None:
         return None
     from ase_mlipgen.theory.compare import compare

@@ -111,6 +111,24 @@ SOMETIMES = {
         "A semi-empirical effective medium theory for metals and alloys",
         "Surface Science", "366", "394-402", "1996", "10.1016/0039-6028(96)00816-3",
     ),
+    "nrl": _article(
+        "Cohen1994", "the tight-binding reference", "Cohen, R. E. and Mehl, M. J. and Papaconstantopoulos, D. A.",
+        "Tight-binding total-energy method for transition and noble metals",
+        "Physical Review B", "50", "14694", "1994", "10.1103/PhysRevB.50.14694",
+    ),
+    "nrl-forms": _article(
+        "Mehl1996", "the forms of its integrals and its parameters", "Mehl, M. J. and Papaconstantopoulos, D. A.",
+        "Applications of a tight-binding total-energy method for transition and noble metals: Elastic constants, "
+        "vacancies, and surfaces of monatomic metals",
+        "Physical Review B", "54", "4519", "1996", "10.1103/PhysRevB.54.4519",
+    ),
+    "nrl-silicon": _article(
+        "Bernstein2000", "its silicon",
+        "Bernstein, N. and Mehl, M. J. and Papaconstantopoulos, D. A. and Papanicolaou, N. I. and Bazant, M. Z. and "
+        "Kaxiras, E.",
+        "Energetic, vibrational, and electronic properties of silicon using a nonorthogonal tight-binding model",
+        "Physical Review B", "62", "4477", "2000", "10.1103/PhysRevB.62.4477",
+    ),
     "zbl": Citation(
         "Ziegler1985", "book",
         {
@@ -123,7 +141,7 @@ SOMETIMES = {
 
 
 def citations(extra: Iterable[str] = ()) -> list[Citation]:
-    """Return what every run uses, and the `extra` ones: "zhou", "emt", "zbl".
+    """Return what every run uses, and the `extra` ones, by their names in `SOMETIMES`.
 
     Raises
     ------

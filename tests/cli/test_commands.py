@@ -341,3 +341,43 @@ def test_study_draws_one_figure(tmp_path, monkeypatch):
     assert larger["geometry"]["within_2"] >= 0.75
     assert (tmp_path / "certificates.png").stat().st_size > 10_000
     assert invoke("study", "certificate", "nothing", "-o", tmp_path).exit_code == 2
+
+
+SILICON = """
+[crystal]
+kind = "bulk"
+name = "Si"
+a = 5.4264
+cubic = true
+[[defects]]
+kind = "vacancy"
+[reference]
+factory = "NRLTB:Si"
+arguments = { kT = 0.1, threads = 1 }
+[basis]
+order = 2
+degree = 8
+cutoff = 4.5
+[training]
+size = 2
+n_train = 4
+n_test = 2
+n_perfect = 2
+"""
+
+
+def test_silicon_by_tight_binding_and_what_it_cites(tmp_path):
+    (tmp_path / "si.toml").write_text(SILICON)
+    done = invoke("run", tmp_path / "si.toml", "-o", tmp_path / "out", "--quiet")
+    assert done.exit_code == 0, done.output
+    cited = (tmp_path / "out" / "citations.bib").read_text()
+    for key in ("Cohen1994", "Mehl1996", "Bernstein2000"):
+        assert key in cited
+
+
+def test_a_large_cell_that_cannot_be_built_is_refused_before_any_label(tmp_path):
+    (tmp_path / "si.toml").write_text(SILICON + "[simulation]\nsize = 3\nseparation = [1.3, 0, 0]\n")
+    done = invoke("run", tmp_path / "si.toml", "-o", tmp_path / "out", "--quiet")
+    assert done.exit_code == 2
+    assert "no translation of the crystal" in done.output
+    assert not (tmp_path / "out" / "labels").exists()
