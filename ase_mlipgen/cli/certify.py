@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ase_mlipgen.cli.common import Debug, GateError, Json, Quiet, Workers, show_json, show_table
-from ase_mlipgen.config import Config, ConfigError, build, load
+from ase_mlipgen.config import Config, ConfigError, build, load, to_toml
 from ase_mlipgen.progress import Progress
 
 if TYPE_CHECKING:
@@ -80,6 +80,10 @@ def refine(
             )
             job.progress.say(f"  round {found.number}: certified geometry error {made.geometry_error:.2e} Å")
         found.result.save(folder)
+        # With its own configuration the refined model is a run like others: it can be certified and refined again.
+        basis = job.config.basis.model_copy(update={"degree": found.result.calculator.basis.degree})
+        text = to_toml(job.config.model_copy(update={"basis": basis}))
+        (folder / "config.toml").write_text(text, encoding="utf-8")
         files = {"model": str(folder / "model.json"), **_write(folder, made)}
     if as_json:
         show_json({"target": target, "rounds": rows, "files": files})
@@ -102,6 +106,7 @@ def refine(
 
 @dataclass(frozen=True, eq=False)
 class _Job:
+    config: Config
     result: "TrainingResult"
     atoms: "Atoms"
     mu: dict[str, float] | None
@@ -121,7 +126,7 @@ def _opened(run: Path, structure: Path | None, workers: int | None, quiet: bool)
     with label_workers(workers or config.run.workers) as executor, Progress(quiet) as progress:
         trainer = build.trainer(config, executor, run / LABELS, progress)
         mu = None if config.simulation is None else config.simulation.mu
-        yield _Job(trainer.adopt(result), _large(config, structure), mu, progress)
+        yield _Job(config, trainer.adopt(result), _large(config, structure), mu, progress)
 
 
 def _large(config: Config, structure: Path | None) -> "Atoms":

@@ -320,6 +320,9 @@ def test_certify_takes_a_structure_and_refine_makes_a_model(run, tmp_path):
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["rounds"][-1]["geometry_error"] <= target
     assert TrainingResult.load(tmp_path / "new").settings["n_transplants"] > 0
+    done = invoke("certify", tmp_path / "new", *words, "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["geometry_error"] <= target
 
 
 def test_study_draws_one_figure(tmp_path, monkeypatch):
