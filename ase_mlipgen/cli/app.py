@@ -29,7 +29,12 @@ for name, command in (
     ("cite", cite.cite),
 ):
     app.command(name)(handled(command))
-study.app.command("certificate")(handled(study.certificate))
+for name, command in (
+    ("certificate", study.certificate),
+    ("matching", study.matching),
+    ("rates", study.rates),
+):
+    study.app.command(name)(handled(command))
 app.add_typer(study.app, name="study")
 
 

@@ -19,8 +19,9 @@ from ase_mlipgen.studies.fits import every_fit, measured, settings_of, violation
 
 FMAX = 3e-7
 """eV/Å: the energy excess of the best fits is resolved."""
-RESOLVED = 1e-9
-"""eV: smallest energy excess that enters slopes; a sheet's energy has more round-off than a hundredth of that."""
+RESOLVED = 1e-10
+"""eV: smallest energy excess that enters slopes; the last place of the energy of 3600 atoms of tungsten is 4e-12 eV."""
+DECADE = float(np.log(10.0))
 
 TOLERANCES = (1e-4, 1e-5, 1e-6)
 STUDIED = {
@@ -76,20 +77,20 @@ def run(
         For a name that is no case.
     """
     known, progress = cases or STUDIED, progress or Progress(quiet=True)
-    records = []
+    records: list[Record] = []
     for name in names:
         if name not in known:
             raise ValueError(f"unknown case {name!r}; expected some of {', '.join(known)}")
         case, count = known[name], progress.counter(f"fits of {name}")
         for setting, trainer, truths in every_fit(case, settings_of(case, limit), store, count, FMAX):
-            fit = trainer.fit()
-            for k, truth in enumerate(truths):
-                records.append(
-                    Record(
-                        name, setting.size, setting.degree, setting.rtol, setting.seed, trainer.matched,
-                        fit.n_functions, fit.rank, violation(trainer), k, **measured(case, trainer, truth, FMAX),
-                    )
-                )  # fmt: skip
+            fit, broken = trainer.fit(), violation(trainer)
+            records += [
+                Record(
+                    name, setting.size, setting.degree, setting.rtol, setting.seed, trainer.matched,
+                    fit.n_functions, fit.rank, broken, k, **measured(case, trainer, truth, FMAX),
+                )
+                for k, truth in enumerate(truths)
+            ]  # fmt: skip
     return records
 
 
@@ -111,8 +112,8 @@ def summarise(records: Sequence[Record]) -> list[dict[str, Any]]:
     list of dict
         For each case, for each of its sizes (`rtol` None), tolerances (`size` None), and in all (both None): number of
         pairs; median of plain over matched error ("geometry", "relaxation", "formation"); largest relative
-        "violation"; "slope" of log excess over log geometry error of all fits with an excess above `RESOLVED`, and
-        how many those are; fits "without_minimum"; lowest excess.
+        "violation"; "slope" of log excess over log geometry error of all fits with an excess above `RESOLVED`, where
+        errors span a decade, and how many those are ("resolved"); fits "without_minimum"; lowest excess.
     """
     groups: dict[tuple[str, int | None, float | None], list[Record]] = {}
     for record in records:
@@ -134,15 +135,43 @@ def _summary(records: Sequence[Record]) -> dict[str, Any]:
     resolved = [(r.geometry, r.excess) for r in good if r.excess > RESOLVED]
     return summary | {
         "violation": max((r.violation for r in records), default=0.0),
-        "slope": slope(*zip(*resolved, strict=True)) if len(resolved) > 2 else None,
+        "slope": slope(*zip(*resolved, strict=True), span=DECADE) if len(resolved) > 2 else None,
         "resolved": len(resolved),
         "lowest_excess": min((r.excess for r in good), default=None),
     }
 
 
-def slope(x: Sequence[float], y: Sequence[float]) -> float | None:
-    """Return the least-squares slope of log |y| over log x; None where x does not vary."""
+def table(summary: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Return head and rows of a table of a summary."""
+    head = [
+        "case",
+        "L",
+        "rtol",
+        "pairs",
+        "geometry",
+        "relaxation",
+        "formation",
+        "violation",
+        "slope of excess",
+    ]
+    order = sorted(
+        summary,
+        key=lambda s: (s["case"], s["size"] is None, s["rtol"] is None, s["size"] or 0, -(s["rtol"] or 0)),
+    )
+    rows = [
+        [
+            s["case"], str(s["size"] or "all"), "all" if s["rtol"] is None else f"{s['rtol']:.0e}", str(s["pairs"]),
+            *("-" if s[n] is None else f"{s[n]:.1f}" for n in ("geometry", "relaxation", "formation")),
+            f"{s['violation']:.0e}", "-" if s["slope"] is None else f"{s['slope']:.2f}",
+        ]
+        for s in order
+    ]  # fmt: skip
+    return head, rows
+
+
+def slope(x: Sequence[float], y: Sequence[float], span: float = 0.1) -> float | None:
+    """Return the least-squares slope of log |y| over log x; None where the logarithms of x span less than `span`."""
     logs = np.log(np.asarray(x, dtype=float))
-    if np.ptp(logs) < 0.1:
+    if np.ptp(logs) < span:
         return None
     return float(np.polyfit(logs, np.log(np.abs(np.asarray(y, dtype=float))), 1)[0])
