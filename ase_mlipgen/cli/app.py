@@ -29,12 +29,9 @@ for name, command in (
     ("cite", cite.cite),
 ):
     app.command(name)(handled(command))
-for name, command in (
-    ("certificate", study.certificate),
-    ("matching", study.matching),
-    ("rates", study.rates),
-):
-    study.app.command(name)(handled(command))
+study.app.command("certificate")(handled(study.certificate))
+study.app.command("matching")(handled(study.matching))
+study.app.command("rates")(handled(study.rates))
 app.add_typer(study.app, name="study")
 
 

@@ -17,7 +17,7 @@ MARKS = "os^v"
 
 @styled
 def matching_figure(records: Sequence[Any]) -> "Figure":
-    """Matched against plain errors of each pair of fits, and the energy excess over the geometry error."""
+    """Draw matched over plain errors of each pair of fits, and the energy excess over the geometry error."""
     figure = new_figure(10.2, 3.6)
     left, middle, right = figure.subplots(1, 3)
     _draw_pairs(left, records, "geometry", "geometry error (Å)", 5.0)
@@ -90,7 +90,7 @@ def _draw_excess(axes: "Axes", records: Sequence[Any]) -> None:
 
 @styled
 def rates_figure(records: Sequence[Any], summary: Sequence[dict[str, Any]]) -> "Figure":
-    """Errors over the size of the training cell: every fit, medians over seeds, and the rates of Table 1."""
+    """Draw errors over the size of the training cell: every fit, medians over seeds, and the rates of Table 1."""
     figure = new_figure(8.6, 3.8)
     left, right = figure.subplots(1, 2)
     _draw_rates(left, records, summary, "geometry", "geometry error (Å)")

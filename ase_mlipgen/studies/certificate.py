@@ -99,7 +99,6 @@ def _certified(
 ) -> Iterator[Record]:
     model = model_of(trainer)
     per_atom = energy_per_atom(case, model)
-    label = {"degree": setting.degree, "rtol": setting.rtol, "seed": setting.seed, "size": setting.size}
     for k, truth in enumerate(known):
         found = relax(truth.start, model, fmax=FMAX)
         unrelaxed = potential_energy(with_calculator(truth.atoms, model)) - truth.unrelaxed
@@ -108,7 +107,8 @@ def _certified(
             made = certify(trainer.labelling(), model, cells, truth.atoms, constants=constants, relaxed=found)
             yield Record(
                 case=case.name, cell=k, n_cores=len(truth.atoms.info["defect_names"]), own=own, verdict=made.verdict,
-                matched=bool(trainer.conditions), **label,
+                matched=bool(trainer.conditions), size=setting.size, seed=setting.seed,
+                degree=setting.degree, rtol=setting.rtol,
                 **_numbers(made, found, truth, unrelaxed, per_atom - truth.per_atom),
             )  # fmt: skip
 

@@ -22,6 +22,7 @@ FMAX = 3e-7
 RESOLVED = 1e-10
 """eV: smallest energy excess that enters slopes; the last place of the energy of 3600 atoms of tungsten is 4e-12 eV."""
 DECADE = float(np.log(10.0))
+"""Span of logarithms of errors from which on a slope means something."""
 
 TOLERANCES = (1e-4, 1e-5, 1e-6)
 STUDIED = {
@@ -135,7 +136,7 @@ def _summary(records: Sequence[Record]) -> dict[str, Any]:
     resolved = [(r.geometry, r.excess) for r in good if r.excess > RESOLVED]
     return summary | {
         "violation": max((r.violation for r in records), default=0.0),
-        "slope": slope(*zip(*resolved, strict=True), span=DECADE) if len(resolved) > 2 else None,
+        "slope": slope([x for x, _ in resolved], [y for _, y in resolved], DECADE),
         "resolved": len(resolved),
         "lowest_excess": min((r.excess for r in good), default=None),
     }
@@ -170,8 +171,8 @@ def table(summary: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]
 
 
 def slope(x: Sequence[float], y: Sequence[float], span: float = 0.1) -> float | None:
-    """Return the least-squares slope of log |y| over log x; None where the logarithms of x span less than `span`."""
+    """Return the least-squares slope of log |y| over log x; None if the logarithms of x span less than `span`."""
     logs = np.log(np.asarray(x, dtype=float))
-    if np.ptp(logs) < span:
+    if len(logs) < 3 or np.ptp(logs) < span:
         return None
     return float(np.polyfit(logs, np.log(np.abs(np.asarray(y, dtype=float))), 1)[0])

@@ -107,7 +107,7 @@ def _summary(records: Sequence[Record], matched: tuple[str, ...], dimension: int
         name: [float(np.median([abs(getattr(r, name)) for r in good if r.size == size])) for size in sizes]
         for name in ("geometry", "relaxation", "formation")
     }
-    slopes = {name: slope(sizes, values) if len(sizes) > 2 else None for name, values in medians.items()}
+    slopes = {name: slope(sizes, values) for name, values in medians.items()}
     geometry = GEOMETRY_RATE.get(matched)
     rates = {
         "geometry": None if geometry is None else -dimension * geometry,
