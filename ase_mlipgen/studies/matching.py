@@ -27,8 +27,8 @@ DECADE = float(np.log(10.0))
 TOLERANCES = (1e-4, 1e-5, 1e-6)
 STUDIED = {
     "sheet": replace(CASES["sheet"], sizes=(6, 7, 8), degrees=(14,), rtols=TOLERANCES, seeds=(0, 1, 2)),
-    "copper": replace(CASES["copper"], sizes=(3,), degrees=(12,), rtols=TOLERANCES, seeds=(0,)),
-    "silicon": replace(CASES["silicon"], sizes=(2,), degrees=(12,), rtols=TOLERANCES, seeds=(0,)),
+    "copper": replace(CASES["copper"], sizes=(3,), degrees=(12,), rtols=TOLERANCES, seeds=(0, 1, 2)),
+    "silicon": replace(CASES["silicon"], sizes=(2, 3), degrees=(12,), rtols=TOLERANCES, seeds=(0, 1, 2)),
 }
 
 
