@@ -103,15 +103,19 @@ def _draw_rates(
     axes: "Axes", records: Sequence[Any], summary: Sequence[dict[str, Any]], name: str, label: str
 ) -> None:
     kinds = list(dict.fromkeys(tuple(s["matched"]) for s in summary))
-    tolerances = sorted({s["rtol"] for s in summary}, reverse=True)
+    bases = sorted({(s["n_functions"], -s["rtol"]) for s in summary})
     for s in summary:
         colour = CYCLE[kinds.index(tuple(s["matched"])) % len(CYCLE)]
-        dash = ("--", "-", ":")[tolerances.index(s["rtol"]) % 3]
-        own = [r for r in records if (r.matched, r.rtol, r.degree) == (s["matched"], s["rtol"], s["degree"])]
+        dash = (":", "--", "-", "-.")[bases.index((s["n_functions"], -s["rtol"])) % 4]
+        own = [
+            r
+            for r in records
+            if (r.matched, r.rtol, r.n_functions) == (s["matched"], s["rtol"], s["n_functions"])
+        ]
         axes.plot(
             [r.size for r in own], [abs(getattr(r, name)) for r in own], ".", ms=3, color=colour, alpha=0.5
         )
-        text = f"{_said(s['matched'])}; rtol {s['rtol']:.0e}, slope {_shown(s['slopes'][name])}"
+        text = f"{_said(s['matched'])}; {s['n_functions']} functions, rtol {s['rtol']:.0e}"
         axes.plot(s["sizes"], s[name], dash, color=colour, label=text if name == "geometry" else None)
     distances(axes)
     logarithmic(axes, "y")
@@ -132,7 +136,3 @@ def _draw_rates(
 
 def _said(matched: Sequence[str]) -> str:
     return ", ".join(name.replace("_", " ") for name in matched) + " matched" if matched else "plain"
-
-
-def _shown(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"

@@ -96,14 +96,16 @@ def test_summary_takes_medians_of_ratios_and_finds_slopes():
 
 
 def test_rates_are_those_of_the_errors():
+    def record(L, seed, matched, p):
+        errors = ((1 + 0.1 * seed) * c for c in (L**-p, L**-2.0, L**-2.0, L**-6.0))
+        return rates.Record(L, L * L, seed, 51, 1e-6, matched, 1e-12, *errors)
+
     records = [
-        rates.Record(
-            L, L * L, seed, 8, 1e-6, matched, 1e-12, *((1 + 0.1 * seed) * c for c in (L**-p, L**-2.0, L**-2.0, L**-6.0))
-        )
+        record(L, seed, matched, p)
         for L in (5, 6, 8, 12)
         for seed in (0, 1, 2)
         for matched, p in ((rates.ENERGIES_FORCES, 1.0), (rates.ALL, 3.0))
-    ]  # fmt: skip
+    ]
     weaker, all_matched = rates.summarise(records)
     assert weaker["slopes"]["geometry"] == pytest.approx(weaker["rates"]["geometry"]) == pytest.approx(-1.0)
     assert (
