@@ -57,13 +57,8 @@ def _draw_pairs(axes: "Axes", records: Sequence[Any], name: str, label: str, bar
     limits = np.array(axes.get_xlim())
     for factor, style in ((1.0, "-"), (bar, ":")):
         axes.plot(limits, limits / factor, style, color=GREY, lw=0.8, zorder=0)
-        text = "equal" if factor == 1.0 else f"{factor:g} times lower"
-        axes.annotate(
-            text, (limits[1], limits[1] / factor), xytext=(-2, 2), textcoords="offset points", ha="right",
-            va="bottom", color=GREY, fontsize=7,
-        )  # fmt: skip
     axes.set(xlim=limits, xlabel=f"plain fit: {label}", ylabel=f"matched fit: {label}")
-    axes.set_title(label.split(" (")[0], color=INK)
+    axes.set_title(f"solid: equal, dotted: {bar:g} times lower", color=INK)
 
 
 def _draw_excess(axes: "Axes", records: Sequence[Any]) -> None:
