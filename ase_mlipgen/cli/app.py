@@ -43,6 +43,8 @@ for name, command in (
 ):
     app.command(name)(handled(command))
 study.app.command("certificate")(handled(study.certificate))
+study.app.command("matching")(handled(study.matching))
+study.app.command("rates")(handled(study.rates))
 app.add_typer(study.app, name="study")
 
 

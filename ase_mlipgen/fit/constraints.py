@@ -97,8 +97,10 @@ class NullSpace(NamedTuple):
         return np.asfortranarray(S - (S @ self.range) @ self.range.T)
 
     def expand(self, z: Array) -> Array:
-        """Particular + P z."""
-        return np.asarray(self.particular + z - self.range @ (self.range.T @ z))
+        """Particular + P z; projected twice, so that what is left in the range is round-off of P z and not of z."""
+        for _ in range(2):
+            z = z - self.range @ (self.range.T @ z)
+        return np.asarray(self.particular + z)
 
 
 def null_space(constraints: Constraints, scale: Array) -> NullSpace:

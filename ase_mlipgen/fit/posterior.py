@@ -18,7 +18,7 @@ from scipy.linalg import qr, solve_triangular, svd
 from ase_mlipgen.fit.constraints import LARGEST_SHARE, Constraints, null_space
 from ase_mlipgen.fit.factor import TriangularFactor
 from ase_mlipgen.fit.pivoted import Array
-from ase_mlipgen.fit.solve import LinearFit, column_scale
+from ase_mlipgen.fit.solve import DETERMINED, LinearFit, column_scale
 from ase_mlipgen.threads import blas_threads
 
 FLOOR = 1e-6
@@ -64,7 +64,7 @@ def posterior_root(factor: TriangularFactor, fit: LinearFit, constraints: Constr
         reduced = np.ones(K)
         if space is not None:
             S = space.restrict(S)
-            reduced = column_scale(S, fit.scaling)
+            reduced = column_scale(S, fit.scaling, DETERMINED)
             S, z = S / reduced, reduced * (z - space.particular)
         freedom = max(1, factor.n_rows - factor.n_silent - fit.rank)
         sigma = fit.residual_norm / np.sqrt(freedom)

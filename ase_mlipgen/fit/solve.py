@@ -21,6 +21,7 @@ from ase_mlipgen.threads import blas_threads
 
 TIE = 1e-12  # relative step of norms: ties between unit columns go to the first one, not to round-off
 ZERO_COLUMN = 1e-13  # relative to the largest column: below, a function is round-off on these data
+DETERMINED = 1e-9  # likewise of columns that constraints have reduced: below, these determine the function
 DEFAULT_RTOL = 1e-6
 
 Scaling = Literal["column"] | None
@@ -145,7 +146,7 @@ def _system(factor: TriangularFactor, scaling: Scaling, constraints: Constraints
         space = null_space(constraints, scale)
         if space.rank <= LARGEST_SHARE * K:
             reduced = space.restrict(S)
-            reduced_scale = column_scale(reduced, scaling)
+            reduced_scale = column_scale(reduced, scaling, DETERMINED)
             free, qr = K - space.rank, factorise(reduced / reduced_scale, c - S @ space.particular)
             qr = qr._replace(T=qr.T[:free], projected=qr.projected[:free])
             return _System(R, c, outside, qr, scale, reduced_scale, space, note)
@@ -187,11 +188,11 @@ def _fit(
     )
 
 
-def column_scale(A: Array, scaling: Scaling) -> Array:
+def column_scale(A: Array, scaling: Scaling, zero: float = ZERO_COLUMN) -> Array:
     """Return what columns are divided by: a first pivot among equal norms would be left to round-off."""
     if scaling is None:
         return np.ones(A.shape[1])
-    return norms_or_largest(A, 0, ZERO_COLUMN)[0] * (1.0 + TIE * np.arange(A.shape[1]))
+    return norms_or_largest(A, 0, zero)[0] * (1.0 + TIE * np.arange(A.shape[1]))
 
 
 def _check(

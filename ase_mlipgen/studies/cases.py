@@ -12,6 +12,9 @@ from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.eam2d import EAM2D
 from ase_mlipgen.defects import Interstitial, Vacancy, simulation_cell, triangular_lattice
 
+Matching = str | tuple[str, ...] | None
+"""Of `DefectTrainer`, hashable."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -39,7 +42,7 @@ class Case:
     sizes: Sequence[int]
     degrees: Sequence[int]
     rtols: Sequence[float]
-    matchings: Sequence[str | None]
+    matchings: Sequence[Matching]
     seeds: Sequence[int]
     large: Callable[[int], list[Atoms]]
     options: dict[str, Any]

@@ -6,30 +6,34 @@ the truth. `run` gives one record a fit, large cell and size of certificate; `su
 and failures. Cost: some seconds a fit. Enter at `run`.
 """
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase import Atoms
 from scipy.stats import spearmanr
 
-from ase_mlipgen.calculators.linear_ace import LinearACE
 from ase_mlipgen.defects import Relaxation, potential_energy, relax
-from ase_mlipgen.labels import LabelStore, as_factory
 from ase_mlipgen.progress import Progress
 from ase_mlipgen.studies.cases import CASES, Case
+from ase_mlipgen.studies.fits import (
+    FMAX,
+    Setting,
+    Truth,
+    energy_per_atom,
+    errors_of,
+    every_fit,
+    model_of,
+    settings_of,
+)
 from ase_mlipgen.theory.certificate import Certificate
-from ase_mlipgen.theory.certify import certify, warm_start
-from ase_mlipgen.theory.norms import Bonds, bonds, strain_norm
+from ase_mlipgen.theory.certify import certify
+from ase_mlipgen.theory.norms import strain_norm
 from ase_mlipgen.theory.pieces import with_calculator
 from ase_mlipgen.trainer import DefectTrainer
 
 ERRORS = ("geometry", "relaxation", "formation")
-FMAX = 3e-6
-"""eV/Å: errors of the best fits are resolved."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +64,6 @@ class Record:
     wall_time: float
 
 
-@dataclass(frozen=True, eq=False)
-class _Truth:
-    """A large cell relaxed by the reference."""
-
-    atoms: Atoms
-    start: Atoms
-    links: Bonds
-    relaxation: Relaxation
-    unrelaxed: float
-    per_atom: float
-
-
 def run(
     names: Sequence[str] = ("sheet",),
     store: str | Path | None = None,
@@ -95,97 +87,46 @@ def run(
 
 
 def _case(case: Case, store: str | Path | None, progress: Progress, limit: int | None) -> list[Record]:
-    settings = [
-        (size, seed, degree, matching, rtol)
-        for size in case.sizes
-        for seed in case.seeds
-        for degree in case.degrees
-        for matching in case.matchings
-        for rtol in case.rtols
-    ]
-    if limit is not None and limit < len(settings):
-        settings = [settings[k] for k in np.linspace(0, len(settings) - 1, limit).astype(int)]
-    count, truths, kept = progress.counter(f"fits of {case.name}"), {}, {}
+    count = progress.counter(f"fits of {case.name}")
     records: list[Record] = []
-    for done, (size, seed, degree, matching, rtol) in enumerate(settings):
-        if size not in truths:
-            truths[size] = list(_truths(case, size, store))
-        if (size, seed, degree) not in kept:
-            kept = {(size, seed, degree): _trainer(case, size, seed, degree, store)}
-        trainer = _variant(kept[size, seed, degree], matching, rtol)
-        label = {"degree": degree, "rtol": rtol, "seed": seed, "size": size}
-        records += _certified(case, trainer, truths[size], label)
-        count(done + 1, len(settings))
+    for setting, trainer, known in every_fit(case, settings_of(case, limit), store, count):
+        records += _certified(case, trainer, known, setting)
     return records
 
 
-def _trainer(case: Case, size: int, seed: int, degree: int, store: str | Path | None) -> DefectTrainer:
-    kept = None if store is None else LabelStore(store)
-    return DefectTrainer(
-        case.crystal, list(case.defects), case.reference, case.basis(degree), size, seed=seed, matching="exact",
-        store=kept, tag=case.tag, progress=False, fmax=FMAX, **case.options,
-    )  # fmt: skip
-
-
-def _variant(trainer: DefectTrainer, matching: str | None, rtol: float) -> DefectTrainer:
-    """Another fit to the same rows."""
-    trainer.factor(), trainer.force_constants()
-    variant = copy.copy(trainer)
-    variant.rtol = rtol
-    variant.conditions = trainer.conditions if matching else ()
-    variant._kept = {name: value for name, value in trainer._kept.items() if name != "fit"}
-    return variant
-
-
-def _truths(case: Case, size: int, store: str | Path | None) -> Iterator[_Truth]:
-    cells = _trainer(case, size, case.seeds[0], case.degrees[0], store).relax()
-    calculator = as_factory(case.reference)()
-    host = case.crystal.copy()
-    host.calc = calculator
-    per_atom = potential_energy(host) / len(host)
-    for atoms in case.large(size):
-        start = warm_start(atoms, cells)
-        found = relax(start, calculator, fmax=FMAX, strict=True)
-        unrelaxed = potential_energy(with_calculator(atoms, calculator))
-        yield _Truth(atoms, start, bonds(atoms), found, unrelaxed, per_atom)
-
-
 def _certified(
-    case: Case, trainer: DefectTrainer, truths: Sequence[_Truth], label: dict[str, Any]
+    case: Case, trainer: DefectTrainer, known: Sequence[Truth], setting: Setting
 ) -> Iterator[Record]:
-    fit = trainer.fit()
-    model = LinearACE(trainer.basis, fit.coefficients, trainer.one_body())
-    host = case.crystal.copy()
-    host.calc = model
-    per_atom = potential_energy(host) / len(host)
-    for k, truth in enumerate(truths):
+    model = model_of(trainer)
+    per_atom = energy_per_atom(case, model)
+    for k, truth in enumerate(known):
         found = relax(truth.start, model, fmax=FMAX)
         unrelaxed = potential_energy(with_calculator(truth.atoms, model)) - truth.unrelaxed
-        for size, own in ((label["size"], True), (label["size"] + 1, False)):
+        for size, own in ((setting.size, True), (setting.size + 1, False)):
             cells, constants = trainer.cells_of_size(size)
             made = certify(trainer.labelling(), model, cells, truth.atoms, constants=constants, relaxed=found)
             yield Record(
                 case=case.name, cell=k, n_cores=len(truth.atoms.info["defect_names"]), own=own, verdict=made.verdict,
-                matched=bool(trainer.conditions), **label,
+                matched=bool(trainer.conditions), size=setting.size, seed=setting.seed,
+                degree=setting.degree, rtol=setting.rtol,
                 **_numbers(made, found, truth, unrelaxed, per_atom - truth.per_atom),
             )  # fmt: skip
 
 
 def _numbers(
-    made: Certificate, found: Relaxation, truth: _Truth, unrelaxed: float, per_atom: float
+    made: Certificate, found: Relaxation, truth: Truth, unrelaxed: float, per_atom: float
 ) -> dict[str, Any]:
     """Compare; `unrelaxed` and `per_atom` are energies of the model less those of the reference, eV."""
-    true = truth.relaxation.atoms.positions
-    relaxed = found.energy - truth.relaxation.energy
-    nan = float("nan")
+    true = errors_of(found, truth, unrelaxed, per_atom)
+    off = made.corrected.positions - truth.relaxation.atoms.positions
     return {
         "predicted_geometry": made.geometry_error,
-        "true_geometry": strain_norm(truth.links, found.atoms.positions - true) if found.converged else nan,
+        "true_geometry": true["geometry"],
         "predicted_relaxation": made.relaxation_energy_error,
-        "true_relaxation": relaxed - unrelaxed if found.converged else nan,
+        "true_relaxation": true["relaxation"],
         "predicted_formation": made.formation_energy_error,
-        "true_formation": relaxed - len(truth.atoms) * per_atom if found.converged else nan,
-        "corrected": strain_norm(truth.links, made.corrected.positions - true) if made.has_numbers else nan,
+        "true_formation": true["formation"],
+        "corrected": strain_norm(truth.links, off) if made.has_numbers else float("nan"),
         "wall_time": sum(made.wall_times.values()),
     }
 

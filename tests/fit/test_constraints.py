@@ -158,3 +158,22 @@ def test_round_off_in_the_constraints_does_not_move_the_fit():
         np.testing.assert_allclose(
             fit.coefficients, fits[0].coefficients, atol=1e-8 * np.abs(fits[0].coefficients).max()
         )
+
+
+def test_functions_that_constraints_determine_are_no_directions_of_their_own():
+    """What the projection leaves of them is round-off, and scaling it to unit norm would fit with it."""
+    rng = np.random.default_rng(2)
+    A, b = rng.normal(size=(300, 40)), rng.normal(size=300)
+    # Nearly dependent rows that span the first two functions: the projector has them to 1e-12 only.
+    mix = rng.normal(size=(4, 1)) + 1e-4 * rng.normal(size=(4, 4))
+    span = np.zeros((4, 40))
+    span[0, 0] = span[1, 1] = 1.0
+    span[2:] = rng.normal(size=(2, 40))
+    C, d = mix @ span, mix @ np.array([1.0, 2.0, 0.5, -0.5])
+    fit = solve(factor_of(A, b), 1e-10, constraints=Constraints(C, d))
+    assert fit.constraint_rank == 4
+    assert fit.rank == 36
+    np.testing.assert_allclose(fit.coefficients[:2], [1.0, 2.0], atol=1e-9)
+    assert fit.constraint_violation < 1e-12
+    x = kkt(A, b, span, np.array([1.0, 2.0, 0.5, -0.5]))
+    np.testing.assert_allclose(fit.coefficients, x, atol=1e-9)

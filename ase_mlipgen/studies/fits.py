@@ -1,0 +1,197 @@
+"""The fits of a case and the truth they are held to: trainers, variants on the same rows, errors on large cells.
+
+The reference relaxes each large cell once, every fit relaxes it from the same start, and what differs is its error.
+Enter at `every_fit` and `errors_of`.
+"""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from ase_mlipgen.calculators.linear_ace import LinearACE
+from ase_mlipgen.defects import Relaxation, potential_energy, relax
+from ase_mlipgen.labels import LabelStore, as_factory
+from ase_mlipgen.studies.cases import Case, Matching
+from ase_mlipgen.theory.certify import warm_start
+from ase_mlipgen.theory.matching import checked_conditions
+from ase_mlipgen.theory.norms import Bonds, bonds, strain_norm
+from ase_mlipgen.theory.pieces import with_calculator
+from ase_mlipgen.trainer import DefectTrainer
+
+FMAX = 3e-6
+"""eV/Å: errors of the best fits are resolved."""
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """A large cell relaxed by the reference.
+
+    Attributes
+    ----------
+    atoms, start : unrelaxed, and where relaxations begin
+    links : bonds of `atoms`
+    relaxation : the reference's
+    unrelaxed, per_atom : eV, the reference's energies of `atoms`, and of an atom of the crystal
+    calculator : the reference
+    """
+
+    atoms: Atoms
+    start: Atoms
+    links: Bonds
+    relaxation: Relaxation
+    unrelaxed: float
+    per_atom: float
+    calculator: Any
+
+
+def trainer_of(
+    case: Case, size: int, seed: int, degree: int, store: str | Path | None, fmax: float = FMAX
+) -> DefectTrainer:
+    """Return the trainer of one basis and training set."""
+    kept = None if store is None else LabelStore(store)
+    return DefectTrainer(
+        case.crystal, list(case.defects), case.reference, case.basis(degree), size, seed=seed, matching="exact",
+        store=kept, tag=case.tag, progress=False, fmax=fmax, **case.options,
+    )  # fmt: skip
+
+
+def variant(trainer: DefectTrainer, matching: Matching, rtol: float) -> DefectTrainer:
+    """Return a trainer that makes another fit to the same rows."""
+    trainer.factor(), trainer.force_constants()
+    constraints = trainer._constraints()
+    changed = copy.copy(trainer)
+    changed.rtol = rtol
+    changed.conditions = checked_conditions(matching)
+    changed._kept = {name: value for name, value in trainer._kept.items() if name != "fit"}
+    changed._kept["constraints"] = {name: constraints[name] for name in changed.conditions}
+    return changed
+
+
+def truths(case: Case, size: int, store: str | Path | None, fmax: float = FMAX) -> Iterator[Truth]:
+    """Relax the large cells of a size of the training cell by the reference.
+
+    Raises
+    ------
+    RelaxationError
+        If one does not reach `fmax`.
+    """
+    cells = trainer_of(case, size, case.seeds[0], case.degrees[0], store, fmax).relax()
+    calculator = as_factory(case.reference)()
+    per_atom = energy_per_atom(case, calculator)
+    for atoms in case.large(size):
+        start = warm_start(atoms, cells)
+        found = relax(start, calculator, fmax=fmax, strict=True)
+        unrelaxed = potential_energy(with_calculator(atoms, calculator))
+        yield Truth(atoms, start, bonds(atoms), found, unrelaxed, per_atom, calculator)
+
+
+def energy_per_atom(case: Case, calculator: Any) -> float:
+    """Return the energy of the crystal, eV an atom."""
+    return potential_energy(with_calculator(case.crystal.copy(), calculator)) / len(case.crystal)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What tells one fit of a case from another."""
+
+    size: int
+    seed: int
+    degree: int
+    matching: Matching
+    rtol: float
+
+
+def settings_of(case: Case, limit: int | None = None) -> list[Setting]:
+    """Return the settings of a case's fits; `limit` of them at most, spread over all."""
+    found = [
+        Setting(size, seed, degree, matching, rtol)
+        for size, seed, degree, matching, rtol in product(
+            case.sizes, case.seeds, case.degrees, case.matchings, case.rtols
+        )
+    ]
+    if limit is None or limit >= len(found):
+        return found
+    return [found[k] for k in np.linspace(0, len(found) - 1, limit).astype(int)]
+
+
+def every_fit(
+    case: Case,
+    settings: Sequence[Setting],
+    store: str | Path | None,
+    count: Callable[[int, int], None],
+    fmax: float = FMAX,
+) -> Iterator[tuple[Setting, DefectTrainer, Sequence[Truth]]]:
+    """Yield each setting with its trainer, which is ready to fit, and the large cells relaxed by the reference."""
+    known: dict[int, list[Truth]] = {}
+    base: dict[tuple[int, int, int], DefectTrainer] = {}
+    for done, setting in enumerate(settings):
+        size, key = setting.size, (setting.size, setting.seed, setting.degree)
+        if size not in known:
+            known = {size: list(truths(case, size, store, fmax))}
+        if key not in base:
+            base = {key: trainer_of(case, *key, store, fmax)}
+        yield setting, variant(base[key], setting.matching, setting.rtol), known[size]
+        count(done + 1, len(settings))
+
+
+def model_of(trainer: DefectTrainer) -> LinearACE:
+    """Return the calculator of a trainer's fit."""
+    return LinearACE(trainer.basis, trainer.fit().coefficients, trainer.one_body())
+
+
+def errors_of(found: Relaxation, truth: Truth, unrelaxed: float, per_atom: float) -> dict[str, float]:
+    """Compare a model's relaxation with the reference's.
+
+    Parameters
+    ----------
+    found : the model's, from `truth.start`
+    unrelaxed, per_atom : eV, the model's less the reference's energies of the unrelaxed cell, and of an atom of the
+        crystal
+
+    Returns
+    -------
+    dict
+        "geometry" (Å, bond norm), "relaxation" and "formation" (eV, model minus reference), "excess" (eV, the
+        reference's energy of the model's geometry above its minimum); nan without a minimum.
+    """
+    if not found.converged:
+        return dict.fromkeys(("geometry", "relaxation", "formation", "excess"), float("nan"))
+    difference = found.energy - truth.relaxation.energy
+    cost = potential_energy(with_calculator(found.atoms, truth.calculator)) - truth.relaxation.energy
+    return {
+        "geometry": strain_norm(truth.links, found.atoms.positions - truth.relaxation.atoms.positions),
+        "relaxation": difference - unrelaxed,
+        "formation": difference - len(truth.atoms) * per_atom,
+        "excess": cost,
+    }
+
+
+def measured(case: Case, trainer: DefectTrainer, truth: Truth, fmax: float = FMAX) -> dict[str, float]:
+    """Relax a large cell by a trainer's fit and compare; see `errors_of`."""
+    model = model_of(trainer)
+    unrelaxed = potential_energy(with_calculator(truth.atoms, model)) - truth.unrelaxed
+    found = relax(truth.start, model, fmax=fmax)
+    return errors_of(found, truth, unrelaxed, energy_per_atom(case, model) - truth.per_atom)
+
+
+def violation(trainer: DefectTrainer) -> float:
+    """Return the largest relative violation of the conditions a fit matches.
+
+    Of energies and force constants relative to the largest target of the kind; of forces, whose targets are zero,
+    relative to the root mean square of the training samples' forces.
+    """
+    x = trainer.fit().coefficients
+    forces = np.concatenate([cell.forces.ravel() for cell in trainer.label()[0]])
+    typical = float(np.sqrt(np.mean(forces**2)))
+    worst = 0.0
+    for name, rows in trainer._constraints().items():
+        if name in trainer.matched:
+            scale = typical if name == "forces" else float(np.max(np.abs(rows.d)))
+            worst = max(worst, rows.violation(x) / scale)
+    return worst

@@ -1,0 +1,140 @@
+"""Studies of matching and of rates, small: what is said to be matched is matched, and a minimum is one."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from ase_mlipgen.calculators.eam2d import EAM2D
+from ase_mlipgen.cli.app import app
+from ase_mlipgen.defects import Vacancy, potential_energy, simulation_cell
+from ase_mlipgen.report.studies import matching_figure, rates_figure
+from ase_mlipgen.studies import matching, rates
+from ase_mlipgen.studies.cases import CASES
+from ase_mlipgen.studies.fits import every_fit, model_of, settings_of, violation
+from ase_mlipgen.theory.pieces import with_calculator
+
+SHEET = CASES["sheet"]
+SMALL = replace(
+    SHEET, sizes=(5,), degrees=(10,), rtols=(1e-4,), seeds=(0,), options={**SHEET.options, "n_train": 15},
+    large=lambda size: [simulation_cell(SHEET.crystal, [Vacancy()] * 2, 16, size)],
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return tmp_path_factory.mktemp("labels")
+
+
+@pytest.fixture(scope="module")
+def records(store):
+    return matching.run(["small"], store, cases={"small": SMALL})
+
+
+def test_matched_fits_hold_the_conditions_and_err_less(records):
+    plain, matched = records
+    assert plain.matched == ()
+    assert matched.matched == ("energies", "forces", "force_constants")
+    assert plain.violation == 0.0 < matched.violation < 1e-9
+    assert matched.geometry < plain.geometry / 2
+    assert abs(matched.formation) < abs(plain.formation)
+
+
+def test_reference_has_its_minimum_at_its_own_geometry(records):
+    for record in records:
+        assert 0.0 < record.excess < 10.0 * record.geometry**2
+
+
+def test_matched_models_have_the_energies_of_the_reference(store):
+    """Asked of the calculator, and not of the rows that were imposed."""
+    ready = every_fit(SMALL, settings_of(SMALL), store, lambda done, total: None)
+    errors = {}
+    for setting, trainer, _ in ready:
+        (cell,) = trainer.relax()
+        ours, theirs = (
+            np.array(
+                [
+                    potential_energy(with_calculator(a, c))
+                    for a in (cell.relaxed, cell.unrelaxed, cell.perfect)
+                ]
+            )
+            for c in (model_of(trainer), EAM2D())
+        )
+        errors[setting.matching] = np.max(np.abs(ours / theirs - 1.0))
+        force = np.abs(with_calculator(cell.relaxed, model_of(trainer)).get_forces()).max()
+        assert (force < 3e-6) == (setting.matching == "exact")
+        assert violation(trainer) < 1e-9
+    assert errors["exact"] < 1e-9 < errors[None]
+
+
+def test_summary_takes_medians_of_ratios_and_finds_slopes():
+    def record(seed, matched, geometry, formation):
+        return SimpleNamespace(
+            case="a", size=6, degree=8, rtol=1e-4, seed=seed, cell=0, matched=("energies",) if matched else (),
+            violation=3e-12 if matched else 0.0, geometry=geometry, relaxation=geometry, formation=formation,
+            excess=0.7 * geometry**2,
+        )  # fmt: skip
+
+    found = [record(0, False, 1e-2, -1e-3), record(0, True, 1e-3, 1e-5), record(1, False, 3e-2, 1e-3)]
+    found += [
+        record(1, True, 1e-3, -2e-5),
+        record(2, True, float("nan"), float("nan")),
+        record(2, False, 1.0, 1.0),
+    ]
+    (overall,) = (s for s in matching.summarise(found) if s["size"] is None and s["rtol"] is None)
+    assert overall["pairs"] == 2
+    assert overall["without_minimum"] == 1
+    assert overall["geometry"] == pytest.approx(20.0)
+    assert overall["formation"] == pytest.approx(75.0)
+    assert overall["slope"] == pytest.approx(2.0)
+    assert overall["violation"] == 3e-12
+    head, rows = matching.table(matching.summarise(found))
+    assert all(len(row) == len(head) for row in rows)
+
+
+def test_rates_are_those_of_the_errors():
+    def record(L, seed, matched, p):
+        errors = ((1 + 0.1 * seed) * c for c in (L**-p, L**-2.0, L**-2.0, L**-6.0))
+        return rates.Record(L, L * L, seed, 51, 1e-6, matched, 1e-12, *errors)
+
+    records = [
+        record(L, seed, matched, p)
+        for L in (5, 6, 8, 12)
+        for seed in (0, 1, 2)
+        for matched, p in ((rates.ENERGIES_FORCES, 1.0), (rates.ALL, 3.0))
+    ]
+    weaker, all_matched = rates.summarise(records)
+    assert weaker["slopes"]["geometry"] == pytest.approx(weaker["rates"]["geometry"]) == pytest.approx(-1.0)
+    assert (
+        all_matched["slopes"]["geometry"]
+        == pytest.approx(all_matched["rates"]["geometry"])
+        == pytest.approx(-3.0)
+    )
+    assert all_matched["slopes"]["relaxation"] == pytest.approx(-2.0) == all_matched["rates"]["relaxation"]
+    assert all_matched["geometry"] == pytest.approx([1.1 * L**-3.0 for L in (5, 6, 8, 12)])
+    figure = rates_figure(records, rates.summarise(records))
+    shown = figure.axes[0].lines[1].get_xydata()
+    assert shown[:, 1] == pytest.approx(weaker["geometry"])
+
+
+def test_commands_write_table_json_and_figure(tmp_path, store, monkeypatch, records):
+    monkeypatch.setattr(matching, "STUDIED", {"small": SMALL})
+    small = replace(SMALL, matchings=(rates.ENERGIES_FORCES, rates.ALL))
+    monkeypatch.setattr(rates.run, "__defaults__", (*rates.run.__defaults__[:-1], small))
+    for study, words in (("matching", ["small"]), ("rates", ["5"])):
+        arguments = ["study", study, *words, "-o", tmp_path, "--store", store, "--quiet"]
+        done = CliRunner().invoke(app, [*map(str, arguments), "--json"])
+        assert done.exit_code == 0, done.output
+        shown, kept = json.loads(done.stdout), json.loads((tmp_path / f"{study}.json").read_text())
+        assert shown == {name: value for name, value in kept.items() if name != "records"}
+        assert kept["seeds"] == [0]
+        assert kept["versions"]["numpy"] == np.__version__
+        assert kept["wall_time"] > 0.0
+        assert [r["violation"] < 1e-9 for r in kept["records"]] == [True, True]
+        assert (tmp_path / f"{study}.png").stat().st_size > 10_000
+    bad = CliRunner().invoke(app, ["study", "matching", "nothing", "-o", str(tmp_path)])
+    assert bad.exit_code == 2
+    assert matching_figure(records).axes[0].lines[0].get_ydata() == pytest.approx([records[1].geometry])
