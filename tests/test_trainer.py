@@ -66,6 +66,17 @@ def test_copper_vacancy_formation_energy_on_a_large_cell(matching):
     assert found.geometry_error < 0.02 * found.geometry_norm
 
 
+def test_another_fit_to_the_same_rows_is_that_of_a_trainer_of_its_own():
+    trainer = small()
+    for matching, rtol in (("exact", 1e-4), (("energies",), 1e-6), (None, 1e-5)):
+        again = trainer.refitted(matching, rtol)
+        own = small(matching=matching, rtol=rtol)
+        np.testing.assert_array_equal(again.fit().coefficients, own.fit().coefficients)
+        assert again.matched == own.matched
+    with pytest.raises(ValueError, match="has no forces, force_constants to match"):
+        small(matching=("energies",)).refitted("exact", 1e-6)
+
+
 def test_errors_are_those_of_the_calculator(copper):
     """Energy and force RMSEs against a direct evaluation by EMT itself on the test cells."""
     energy, force = [], []

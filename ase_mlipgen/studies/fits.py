@@ -4,7 +4,6 @@ The reference relaxes each large cell once, every fit relaxes it from the same s
 Enter at `every_fit` and `errors_of`.
 """
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -19,7 +18,6 @@ from ase_mlipgen.defects import Relaxation, potential_energy, relax
 from ase_mlipgen.labels import LabelStore, as_factory
 from ase_mlipgen.studies.cases import Case, Matching
 from ase_mlipgen.theory.certify import warm_start
-from ase_mlipgen.theory.matching import checked_conditions
 from ase_mlipgen.theory.norms import Bonds, bonds, strain_norm
 from ase_mlipgen.theory.pieces import with_calculator
 from ase_mlipgen.trainer import DefectTrainer
@@ -59,18 +57,6 @@ def trainer_of(
         case.crystal, list(case.defects), case.reference, case.basis(degree), size, seed=seed, matching="exact",
         store=kept, tag=case.tag, progress=False, fmax=fmax, **case.options,
     )  # fmt: skip
-
-
-def variant(trainer: DefectTrainer, matching: Matching, rtol: float) -> DefectTrainer:
-    """Return a trainer that makes another fit to the same rows."""
-    trainer.factor(), trainer.force_constants()
-    constraints = trainer._constraints()
-    changed = copy.copy(trainer)
-    changed.rtol = rtol
-    changed.conditions = checked_conditions(matching)
-    changed._kept = {name: value for name, value in trainer._kept.items() if name != "fit"}
-    changed._kept["constraints"] = {name: constraints[name] for name in changed.conditions}
-    return changed
 
 
 def truths(case: Case, size: int, store: str | Path | None, fmax: float = FMAX) -> Iterator[Truth]:
@@ -136,7 +122,7 @@ def every_fit(
             known = {size: list(truths(case, size, store, fmax))}
         if key not in base:
             base = {key: trainer_of(case, *key, store, fmax)}
-        yield setting, variant(base[key], setting.matching, setting.rtol), known[size]
+        yield setting, base[key].refitted(setting.matching, setting.rtol), known[size]
         count(done + 1, len(settings))
 
 
@@ -190,7 +176,7 @@ def violation(trainer: DefectTrainer) -> float:
     forces = np.concatenate([cell.forces.ravel() for cell in trainer.label()[0]])
     typical = float(np.sqrt(np.mean(forces**2)))
     worst = 0.0
-    for name, rows in trainer._constraints().items():
+    for name, rows in trainer.conditions_matched().items():
         if name in trainer.matched:
             scale = typical if name == "forces" else float(np.max(np.abs(rows.d)))
             worst = max(worst, rows.violation(x) / scale)

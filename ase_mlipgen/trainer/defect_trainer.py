@@ -12,16 +12,11 @@ import numpy as np
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.linear_ace import LinearACE
 from ase_mlipgen.census import doubts
-from ase_mlipgen.defects import (
-    displaced,
-    unique_names,
-)
+from ase_mlipgen.defects import displaced, unique_names
 from ase_mlipgen.fit import LinearFit
 from ase_mlipgen.labels import LabelledCell
 from ase_mlipgen.result import TrainingResult
-from ase_mlipgen.theory.cell_hessian import (
-    hessian_of,
-)
+from ase_mlipgen.theory.cell_hessian import hessian_of
 from ase_mlipgen.theory.certificate import Certificate
 from ase_mlipgen.theory.errors import Errors, measure
 from ase_mlipgen.theory.force_constants import (
@@ -29,9 +24,7 @@ from ase_mlipgen.theory.force_constants import (
     force_constants_percent,
     full_hessian,
 )
-from ase_mlipgen.theory.matching import (
-    CONDITIONS,
-)
+from ase_mlipgen.theory.matching import CONDITIONS, checked_conditions
 from ase_mlipgen.theory.stability import (
     CellOperators,
     InstabilityWarning,
@@ -255,6 +248,32 @@ class DefectTrainer(Fitting):
         trainer = copy.copy(self)
         trainer.basis, trainer.timings = basis, {}
         trainer._kept = {name: value for name, value in self._kept.items() if name not in OF_THE_FIT}
+        return trainer
+
+    def refitted(self, matching: str | Sequence[str] | None, rtol: float) -> "DefectTrainer":
+        """Return a trainer that makes another fit to the same rows.
+
+        Parameters
+        ----------
+        matching : "exact", None, or a sequence of conditions
+            Some of those of this trainer.
+        rtol : float
+            Relative tolerance of the rank.
+
+        Raises
+        ------
+        ValueError
+            A condition that this trainer does not have.
+        """
+        wanted = checked_conditions(matching)
+        if missing := [name for name in wanted if name not in self.conditions]:
+            raise ValueError(f"matching = {matching!r}: this trainer has no {', '.join(missing)} to match")
+        self.factor(), self.force_constants()
+        constraints = self.conditions_matched()
+        trainer = copy.copy(self)
+        trainer.rtol, trainer.conditions, trainer.timings = rtol, wanted, {}
+        trainer._kept = {name: x for name, x in self._kept.items() if name not in ("fit", "posterior")}
+        trainer._kept["constraints"] = {name: constraints[name] for name in wanted}
         return trainer
 
     def refined(self, certificate: Certificate, n_samples: int = 0) -> "DefectTrainer":

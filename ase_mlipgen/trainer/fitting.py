@@ -13,14 +13,9 @@ from ase_mlipgen.fit.one_body import average_E0
 from ase_mlipgen.fit.weights import parse, weights_of
 from ase_mlipgen.labels import LabelledCell
 from ase_mlipgen.posterior import Posterior
-from ase_mlipgen.theory.cell_hessian import (
-    in_components,
-)
+from ase_mlipgen.theory.cell_hessian import in_components
 from ase_mlipgen.theory.errors import measure
-from ase_mlipgen.theory.matching import (
-    matching_constraints,
-    transplant_constraints,
-)
+from ase_mlipgen.theory.matching import matching_constraints, transplant_constraints
 from ase_mlipgen.theory.norms import force_metric
 from ase_mlipgen.theory.uncertainty import posterior_of
 from ase_mlipgen.threads import available_threads, blas_threads
@@ -150,7 +145,7 @@ class Fitting(TrainingSet):
         return self._once("fit", compute)
 
     def _solved(self, factor: TriangularFactor) -> LinearFit:
-        found = self._constraints()
+        found = self.conditions_matched()
         for n in range(len(found), -1, -1):
             self.matched = tuple(found)[:n]
             self.constraints = Constraints.stack([found[name] for name in self.matched]) if n else None
@@ -162,7 +157,8 @@ class Fitting(TrainingSet):
             fit = replace(fit, note=f"not matched exactly: {', '.join(left_out)}; the basis is too small")
         return fit
 
-    def _constraints(self) -> dict[str, Constraints]:
+    def conditions_matched(self) -> dict[str, Constraints]:
+        """Return the equality constraints of each matching condition that is asked for, in units of eV and Å."""
         return self._once("constraints", self._matching) if self.conditions else {}
 
     def _matching(self) -> dict[str, Constraints]:

@@ -35,13 +35,8 @@ from ase_mlipgen.theory.cell_hessian import (
     hessian_of_forces,
 )
 from ase_mlipgen.theory.certify import Labelling
-from ase_mlipgen.theory.force_constants import (
-    ForceConstants,
-    force_constants,
-)
-from ase_mlipgen.theory.matching import (
-    checked_conditions,
-)
+from ase_mlipgen.theory.force_constants import ForceConstants, force_constants
+from ase_mlipgen.theory.matching import checked_conditions
 
 PAPER_WEIGHTS = {"energy": 100.0, "forces": 1.0}
 
