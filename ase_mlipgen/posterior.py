@@ -5,7 +5,6 @@
 """
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from ase import Atoms
 
 from ase_mlipgen.basis import ACEBasis
+from ase_mlipgen.durable import replacing
 
 Floats = npt.NDArray[np.float64]
 PART = 200  # atoms whose force rows are made at once
@@ -95,16 +95,13 @@ class Posterior:
         return np.asarray(coefficients) + self.inflation * noise @ self.root.T
 
     def save(self, path: str | Path, coefficients: npt.ArrayLike) -> Path:
-        """Write the posterior of a model as npz, under a temporary name first."""
-        path = Path(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        """Write the posterior of a model as npz, whole or not at all."""
         numbers = np.array([self.sigma, self.tau, self.inflation])
-        with open(temporary, "wb") as file:
+        with replacing(path) as temporary, open(temporary, "wb") as file:
             np.savez(
                 file, root=self.root, grade_root=self.grade_root, numbers=numbers, model=_digest(coefficients)
             )
-        temporary.replace(path)
-        return path
+        return Path(path)
 
     @classmethod
     def load(cls, path: str | Path, coefficients: npt.ArrayLike) -> "Posterior":

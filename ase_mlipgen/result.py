@@ -14,6 +14,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_mlipgen.calculators.linear_ace import LinearACE
+from ase_mlipgen.durable import replacing
 from ase_mlipgen.fit import LinearFit
 from ase_mlipgen.labels import LabelledCell, read_cells, write_cells
 from ase_mlipgen.progress import duration
@@ -266,9 +267,8 @@ class TrainingResult:
             "fit": numbers,
             "cells": [_described(cell) for cell in self.cells],
         }
-        temporary = folder / ".result.json.tmp"
-        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        temporary.replace(folder / "result.json")
+        with replacing(folder / "result.json") as temporary:
+            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
         return folder
 
     @classmethod

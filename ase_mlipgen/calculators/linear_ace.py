@@ -7,7 +7,6 @@ many there are.
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from ase_mlipgen.ace.plan import monomial_coefficients
 from ase_mlipgen.ace.sites import Structure
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.base import Evaluation, PairCalculator
+from ase_mlipgen.durable import replacing
 from ase_mlipgen.neighbors import Pairs
 from ase_mlipgen.posterior import Posterior, PosteriorError, Uncertainty
 from ase_mlipgen.threads import available_threads
@@ -187,9 +187,8 @@ class LinearACE(PairCalculator):
             "metadata": self.metadata,
         }
         text = json.dumps({**payload, "checksum": _checksum(payload)}, indent=1, allow_nan=False)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
         beside = path.with_suffix(POSTERIOR)
         if self.posterior is not None:
             self.posterior.save(beside, self.coefficients)

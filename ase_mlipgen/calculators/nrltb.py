@@ -38,6 +38,7 @@ from ase_mlipgen.tightbinding.eigensolvers import Eigensolver, with_lapack, with
 from ase_mlipgen.tightbinding.kpoints import KPoints, operations_of, reciprocal_rotations
 from ase_mlipgen.tightbinding.memory import available_memory
 from ase_mlipgen.tightbinding.parameters import Parameters, find_parameters
+from ase_mlipgen.tightbinding.results import of_levels, of_supercell
 from ase_mlipgen.tightbinding.setup import BOHR, RYDBERG, Pairs
 from ase_mlipgen.tightbinding.solution import SPIN, Solution, Workers
 from ase_mlipgen.tightbinding.solver import SOLVERS, Cell, Plan, Solver
@@ -54,8 +55,6 @@ logger = logging.getLogger(__name__)
 DIFFERENCE = 2e-3
 """Å, step of second derivatives: forces are exact to 1e-12 eV/Å, and levels must not cross the smearing."""
 
-DEGENERATE = 1e-9
-"""eV: levels closer than this are one."""
 MANY_TRANSLATIONS = 32
 """Supercells of this many primitive cells are solved at k-points; fewer translations are left to the group."""
 
@@ -316,11 +315,11 @@ class NRLTB(PairCalculator, GetOutputsMixin):
             primitive.set_cell(reduction.cell)
             folded = KPoints(reduction.scaled_k, np.full(n, 1 / n))
             solution = self._solve(primitive, pairs_of(primitive, self.cutoff), folded)
-            results = _of_supercell(self._as_results(solution, primitive), reduction)
+            results = of_supercell(self._as_results(solution, primitive), reduction.member_of_i, n)
         self._check_results(results, pairs)
         return {
             **results,
-            **_of_levels(solution, 1 if reduction is None else reduction.n_translations, gamma),
+            **of_levels(solution, 1 if reduction is None else reduction.n_translations, gamma),
         }
 
     def _reduction(self, atoms: Atoms) -> Reduction | None:
@@ -397,43 +396,6 @@ class NRLTB(PairCalculator, GetOutputsMixin):
                 f"NRLTB gave an energy of {results['energy']} eV and a largest force of "
                 f"{np.abs(results['forces']).max()} eV/Å; the closest pair is at {_closest(pairs):.4g} Å"
             )
-
-
-def _of_supercell(results: dict[str, Any], reduction: Reduction) -> dict[str, Any]:
-    """Extend results of the primitive cell to the perfect supercell."""
-    n = reduction.n_translations
-    for name in ("energy", "free_energy"):
-        results[name] = results[name] * n
-    for name in ("energies", "forces", "charges"):
-        results[name] = results[name][reduction.member_of_i]
-    return results
-
-
-def _of_levels(solution: Solution, n_cells: int, gamma: bool) -> dict[str, Any]:
-    """Return what ASE asks of an electronic structure; all levels of a Gamma calculation belong to one k-point."""
-    levels = [w * RYDBERG for w in solution.levels_b]
-    ends = np.cumsum([len(w) for w in levels])
-    filled = np.split(SPIN * solution.occupations.fractions_n, ends[:-1])
-    if gamma:
-        copies = np.rint(solution.weights_b * n_cells / SPIN).astype(int)
-        all_levels, all_filled = (
-            np.concatenate([np.repeat(x, c) for x, c in zip(of_blocks, copies, strict=True)])
-            for of_blocks in (levels, filled)
-        )
-        order = np.argsort(all_levels, kind="stable")
-        levels, filled = [all_levels[order]], [all_filled[order]]
-    points_kc, weights_k = (np.zeros((1, 3)), np.ones(1)) if gamma else solution.points
-    occupations = solution.occupations
-    gap = (occupations.lowest_unoccupied - occupations.highest_occupied) * RYDBERG
-    return {
-        "fermi_level": occupations.fermi_level * RYDBERG,
-        "band_gap": gap if gap > DEGENERATE else 0.0,
-        "entropy_term": solution.entropy_term * n_cells * RYDBERG,
-        "eigenvalues": np.array(levels)[None],
-        "occupations": np.array(filled)[None],
-        "ibz_kpoints": points_kc,
-        "kpoint_weights": weights_k,
-    }
 
 
 def _dos(levels_kn: Floats, weights_k: Floats, name: str) -> RawDOSData:

@@ -2,12 +2,12 @@
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ase_mlipgen.durable import replacing
 from ase_mlipgen.result import TrainingResult
 from ase_mlipgen.theory.budget import ErrorBudget
 from ase_mlipgen.theory.compare import Comparison
@@ -97,14 +97,11 @@ def large_cell(comparison: Comparison) -> dict[str, Any]:
 
 
 def write_metrics(path: str | Path, content: Mapping[str, Any]) -> Path:
-    """Write a mapping as JSON, under a temporary name first."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(
-        json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-    )
-    temporary.replace(path)
-    return path
+    """Write a mapping as JSON, whole or not at all."""
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    return Path(path)
 
 
 def _finite(value: Any) -> Any:

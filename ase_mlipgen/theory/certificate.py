@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
+from ase_mlipgen.durable import replacing
 from ase_mlipgen.labels import LabelledCell
 
 Floats = npt.NDArray[np.float64]
@@ -152,11 +153,9 @@ class Certificate:
         content["clusters"] = [_of_atoms(atoms) for atoms in self.clusters]
         content["transplants"] = [_of_label(cell) for cell in self.transplants]
         content["site_error_i"] = _plain(self.site_error_i.tolist())
-        target = Path(path)
-        temporary = target.with_name(f".{target.name}.tmp")
-        temporary.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
-        temporary.replace(target)
-        return target
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
+        return Path(path)
 
     @classmethod
     def load(cls, path: str | Path) -> "Certificate":

@@ -21,6 +21,7 @@ from scipy.sparse.linalg import norm as sparse_norm
 from ase_mlipgen.defects import is_planar
 from ase_mlipgen.symmetry import differences
 from ase_mlipgen.symmetry.sites import SiteSymmetry, find_site_symmetry
+from ase_mlipgen.theory.cell_hessian import analytic_hessian, has_hessian
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ def force_constants(
     class_i = translation_classes(perfect)
     sites, multiplicity = np.unique(class_i, return_counts=True)
     if analytic is None:
-        analytic = "hessian" in getattr(calculator, "implemented_properties", ())
+        analytic = has_hessian(calculator)
     if analytic:
         columns, n_calls = _analytic(_walker(perfect, calculator), sites, dimension), 0
     else:
@@ -248,14 +249,7 @@ def _frobenius(matrix: Any) -> float:
 
 
 def _analytic(walker: Atoms, sites: npt.NDArray[np.int64], dimension: int) -> npt.NDArray[np.float64]:
-    calculator = walker.calc
-    if hasattr(calculator, "get_hessian"):
-        hessian = calculator.get_hessian(walker, format="sparse")
-    else:
-        hessian = calculator.get_property("hessian", walker)
-    size = 3 * len(walker)
-    if hessian.shape != (size, size):
-        raise ValueError(f"the calculator's Hessian has shape {hessian.shape}; expected ({size}, {size})")
+    hessian = analytic_hessian(walker, walker.calc)
     wanted = (3 * sites[:, None] + np.arange(3)).ravel()
     columns = csc_array(hessian)[:, wanted].toarray().T.reshape(len(sites), 3, len(walker), 3)
     return np.ascontiguousarray(columns[:, :dimension, :, :dimension])
