@@ -83,19 +83,15 @@ def error_budget(
     error times the settling squared, of order L^{-d} ("cell size"); the far-field force times the far field; and the
     geometry error squared times lambda. Geometry terms grow with the root of the number of defects, energies with it.
 
-    The weights of the terms are fitted, once, to 72 fits of 2D tungsten (vacancies, L = 5 to 8 r0, 54 to 383
-    functions, amplitudes 0.01 to 0.1 Å, plain and matched; two vacancies in a sheet of 40 r0; geometry errors from
-    2e-6 to 4e-3 Å): nine in ten geometry errors are within a factor 2.8 (at worst 6.6; rank correlation 0.93),
-    formation energy errors within 5.1 (at worst 22; 0.90). eps_F over the stability constant, scaled likewise, has
-    a factor 14 and rank correlation 0.65 on the same fits. On 62 other fits of the sheet (other seeds and
-    amplitudes; three vacancies; two close ones; a vacancy with an interstitial, relaxed from the trained cores) 95
-    % of the geometry errors and 90 % of the energy errors lie in the interval. In three dimensions only a vacancy
-    in copper was tried: 12 fits had geometry errors of 0.8 to 15 times the prediction (median 2), so both ends are
-    five times further away there, and two of the 12 energy errors are outside even so. Where samples are displaced
-    too little errors are underestimated, up to 7 times, and the interval is wider; in cells of 11 atoms (1.4
-    cutoffs wide) up to a hundred times, and no bound is given.
-
-    The first advice lowered the true geometry error in 59 of the 66 cases where the fit that it asks for had been made.
+    The weights of the terms were fitted, once, to fits of 2D tungsten. ``python docs/error_budget.py`` makes 64 of them
+    (vacancies, L = 5 to 8 r0, plain and matched; two vacancies in a sheet of 40 r0): nine in ten geometry errors are
+    within a factor 2.7 (rank correlation 0.94), formation energy errors within 4.1 (0.93), and 92 % and 95 % lie in the
+    intervals. What else is known is from trials while the terms were chosen, for which there is no command: 62 fits
+    with other seeds, three vacancies, close pairs, a vacancy with an interstitial lay in the intervals to 95 %
+    (geometry) and 90 % (energy); 12 fits of a vacancy in copper had geometry errors of 0.8 to 15 times the
+    prediction, so that both ends are five times further away in three dimensions; samples displaced too little hide up
+    to a factor 7, for which the interval is wider; in cells of 11 atoms (1.4 cutoffs wide) the factor reaches a
+    hundred, and no bound is given.
 
     Cost: the surrogate relaxes each defect in a cell of nine (or eight, or 27) training cells, and its Hessian of the
     training cell is dense: half a second in the plane, some seconds for cells of hundred atoms in three dimensions.

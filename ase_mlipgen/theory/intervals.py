@@ -6,7 +6,7 @@ Enter at `interval`.
 SOURCE = (
     "factors within which 90 % of the fits of `mlipgen study certificate` were, by the width of the cells that cores "
     "were transplanted into: 160 fits of 2D tungsten (EAM), two vacancies in the sheet of 60 r0, cells one size larger "
-    "than trained (the narrowest: as trained); in three dimensions a factor of 3, which held for 97 % of 32 fits of "
+    "than trained (the narrowest: as trained); in three dimensions a factor of 3, which held for 97 % of 36 fits of "
     "copper, silicon and tungsten"
 )
 
