@@ -1,25 +1,29 @@
-"""Computes the tables and the pictures of docs/studies.md, and writes them into the page.
+"""Writes the tables and pictures of docs/studies.md and docs/reproduction.md from the rows that docs/results keeps.
 
-From the root of the repository, some minutes of one core each; labels are kept in runs/, so that a study that was
-stopped goes on:
+From the root of the repository, in seconds; nothing is computed:
 
-    python -m docs.studies matching
-    python -m docs.studies rates
+    python -m docs.studies
+
+The rows come from `mlipgen study NAME --protocol PROTOCOL`; copy the CSV file that it names into docs/results.
 """
 
-import json
-import sys
-import time
+import re
 from pathlib import Path
 
-from ase_mlipgen.progress import Progress
-from ase_mlipgen.report.studies import matching_figure, rates_figure
-from ase_mlipgen.studies import matching, rates
-from ase_mlipgen.studies.provenance import document
-from tests.benchmarks import machine
+from ase_mlipgen.report.studies import figure_of
+from ase_mlipgen.studies.catalogue import STUDIES
+from ase_mlipgen.studies.results import read
 
-PAGE = Path(__file__).with_suffix(".md")
-RUNS = Path("runs")
+DOCS = Path(__file__).parent
+PAGES = (DOCS / "studies.md", DOCS / "reproduction.md")
+RESULTS = DOCS / "results"
+BLOCK = r"<!-- (\S+): written by python -m docs.studies -->\n.*?<!-- end of \1 -->"
+
+
+def results_of(stem):
+    """Return the study and the results of a CSV file, by its name without the ending."""
+    study = STUDIES[stem.removesuffix("-default").removesuffix("-paper")]
+    return study, read(RESULTS / f"{stem}.csv", study.record)
 
 
 def table(head, rows, words):
@@ -28,47 +32,32 @@ def table(head, rows, words):
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in [head, marks, *rows])
 
 
-def update(name, text):
-    """Replace the block of that name in the page."""
-    begin, end = f"<!-- {name}: written by python -m docs.studies {name} -->", f"<!-- end of {name} -->"
-    before, rest = PAGE.read_text(encoding="utf-8").split(begin)
-    _, after = rest.split(end)
-    PAGE.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
+def block(stem):
+    """Return the table of a study, and what it was made with."""
+    study, results = results_of(stem)
+    return f"{table(*study.table(results.records), study.words)}\n\n{results.provenance}"
 
 
-def write(name, records, summary, figure, text, begun):
-    """Write JSON, picture and the block of a study."""
-    content = document(name, records, summary, time.perf_counter() - begun)
-    (RUNS / f"study-{name}" / f"{name}.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
-    figure.savefig(PAGE.parent / "figures" / f"study_{name}.png", dpi=160)
-    about = machine.describe()
-    used = ", ".join(f"{package} {version}" for package, version in content["versions"].items())
-    note = (
-        f"{len(records)} fits, seeds {', '.join(map(str, content['seeds']))}, {content['wall_time']:.0f} s on "
-        f"{about['date']}: {about['processor']}, cores {about['cores']}; {used}."
+def written(text):
+    """Return a page with its blocks as they should be."""
+    return re.sub(
+        BLOCK,
+        lambda found: (
+            f"<!-- {found[1]}: written by python -m docs.studies -->\n\n{block(found[1])}\n\n<!-- end of {found[1]} -->"
+        ),
+        text,
+        flags=re.S,
     )
-    update(name, f"{text}\n\n{note}")
 
 
-def write_matching():
-    """Compute plain and matched fits."""
-    begun = time.perf_counter()
-    with Progress() as progress:
-        records = matching.run(list(matching.STUDIED), RUNS / "study-matching" / "labels", progress)
-    summary = matching.summarise(records)
-    text = table(*matching.table(summary), 1)
-    write("matching", records, summary, matching_figure(records), text, begun)
-
-
-def write_rates():
-    """Compute errors by size."""
-    begun = time.perf_counter()
-    with Progress() as progress:
-        records = rates.run(None, RUNS / "study-rates" / "labels", progress)
-    summary = rates.summarise(records)
-    text = table(*rates.table(summary), 1)
-    write("rates", records, summary, rates_figure(records, summary), text, begun)
+def draw(stem):
+    """Draw the picture of a study."""
+    study, results = results_of(stem)
+    figure_of(study.name, results.records).savefig(DOCS / "figures" / f"study_{stem}.png", dpi=160)
 
 
 if __name__ == "__main__":
-    {"matching": write_matching, "rates": write_rates}[sys.argv[1]]()
+    for path in sorted(RESULTS.glob("*.csv")):
+        draw(path.stem)
+    for page in PAGES:
+        page.write_text(written(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -39,18 +39,10 @@ for name, command in (
     ("refine", certify.refine),
     ("relax", relax.relax),
     ("compile", compile_kernels.compile_kernels),
+    ("study", study.study),
     ("cite", cite.cite),
 ):
     app.command(name)(handled(command))
-study.app.command("certificate")(handled(study.certificate))
-study.app.command("matching")(handled(study.matching))
-study.app.command("rates")(handled(study.rates))
-app.add_typer(study.app, name="study")
-
-
-@study.app.callback()
-def studies() -> None:
-    """Studies of the theory, each with its figure."""
 
 
 def _version(wanted: bool) -> None:

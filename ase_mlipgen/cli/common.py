@@ -14,6 +14,8 @@ import typer
 
 from ase_mlipgen.config import ConfigError
 
+WIDE = 200
+"""Columns of a table that goes to a file or a pipe."""
 OK, BAD_CONFIGURATION, LABELS_FAILED, GATE_FAILED, INTERRUPTED = 0, 2, 3, 4, 130
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -107,5 +109,5 @@ def show_table(
         table.add_column(name, justify="right" if right else "left", no_wrap=k + 1 < len(head))
     for row in rows:
         table.add_row(*(text.replace("[", "\\[") for text in row))
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
     console.print(table)

@@ -1,153 +1,111 @@
-"""`mlipgen study`: studies of the theory, each with its figure."""
+"""`mlipgen study`: the tables and figures of the paper, and studies of the package's own."""
 
-import json
-import time
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ase_mlipgen.cli.common import Debug, Json, Quiet, show_json, show_table
+from ase_mlipgen.cli.common import Debug, GateError, Json, Quiet, say, show_json, show_table
 from ase_mlipgen.progress import Progress
 
-app = typer.Typer(help="Studies of the theory, each with its figure.", no_args_is_help=True)
-
-Store = Annotated[
-    Path | None,
-    typer.Option("--store", help="Directory that keeps labels; labels/ of the study if not given."),
-]
-Fits = Annotated[int | None, typer.Option(min=1, help="Fits of each case at most; all if not given.")]
+REPRODUCED = 1e-6
+"""Largest relative difference of a rerun from the file that it is held against."""
 
 
-def certificate(
-    cases: Annotated[
+def study(
+    name: Annotated[str | None, typer.Argument(help="Which study; a list of them if not given.")] = None,
+    protocol: Annotated[
+        str, typer.Option("--protocol", help='"default", or "paper": the paper\'s own, to the letter.')
+    ] = "default",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Directory of its CSV and picture; runs/study-NAME if not given."
+        ),
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option("--store", help="Directory of labels; labels/ of the study if not given.")
+    ] = None,
+    only: Annotated[
         list[str] | None,
-        typer.Argument(help="sheet, mixed, scattered, copper, silicon, tungsten; sheet if not given."),
+        typer.Option(
+            "--only", metavar="FIELD=VALUE", help="Rows with this value (or one of several, by commas)."
+        ),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the study.")] = Path(
-        "runs/study-certificate"
-    ),
-    fits: Fits = None,
+    rows: Annotated[
+        int | None, typer.Option("--rows", min=1, help="Settings at most, spread over all.")
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="CSV of this study: compare with it; exit code 4 if it differs."),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Certify many fits and compare with the reference's own relaxation of the large cell."""
-    from ase_mlipgen.report.certificates import study_figure
-    from ase_mlipgen.studies.certificate import failures, run, summarise
+    """Compute a study: its rows as CSV, its table and its picture. The same command again goes on."""
+    from ase_mlipgen.report.studies import figure_of
+    from ase_mlipgen.studies.catalogue import STUDIES
+    from ase_mlipgen.studies.results import difference, read
+    from ase_mlipgen.studies.study import run
 
-    output.mkdir(parents=True, exist_ok=True)
+    if name is None:
+        _show_list(STUDIES)
+        return
+    if name not in STUDIES:
+        raise ValueError(f"no study {name!r}; expected one of {', '.join(STUDIES)}")
+    chosen = STUDIES[name]
+    output = output or Path(f"runs/study-{name}")
+    kept = None if against is None else read(against, chosen.record)
     with Progress(quiet) as progress:
-        records = run(cases or ["sheet"], output / "labels", progress, fits)
-    summary, failed = summarise(records), failures(records)
-    (output / "records.json").write_text(json.dumps([asdict(r) for r in records], indent=1), encoding="utf-8")
-    study_figure(records).savefig(output / "certificates.png")
+        results = run(chosen, output, protocol, store, progress, _fields(only), rows)
+    picture = output / Path(chosen.file_name(protocol)).with_suffix(".png")
+    figure_of(name, results.records).savefig(picture)
+    head, body = chosen.table(results.records)
+    compared = None if kept is None else difference(results.records, kept.records, chosen.key)
     if as_json:
-        show_json({"summary": summary, "failures": json.loads(json.dumps(failed).replace("NaN", "null"))})
+        show_json(_content(results, head, body, compared))
     else:
-        rows = [
-            [s["case"], "trained" if s["own"] else "larger", str(s["size"] or "all"), str(s["n"]), name,
-             f"{s[name]['rank_correlation'] or 1.0:.3f}", f"{s[name]['within_2']:.0%}", f"{s[name]['within_3']:.0%}",
-             f"{s[name]['factor_90']:.2f}", f"{s[name]['median_left']:.2f}"]
-            for s in summary
-            for name in ("geometry", "relaxation", "formation")
-        ]  # fmt: skip
-        head = (
-            "case",
-            "cells",
-            "L",
-            "fits",
-            "error",
-            "rank",
-            "within 2",
-            "within 3",
-            "factor of 90 %",
-            "left",
-        )
-        show_table("certificates against the truth", head, rows, (2, 3, 5, 6, 7, 8, 9))
-        typer.echo(f"{len(failed)} of {len(records)} off; figure: {output / 'certificates.png'}")
+        show_table(f"{chosen.title} ({protocol})", head, body, range(chosen.words, len(head)))
+        typer.echo(f"{results.provenance}\nrows: {picture.with_suffix('.csv')}\npicture: {picture}")
+    if compared is not None:
+        say(str(compared), quiet)
+        if compared.relative > REPRODUCED or not compared.n_compared:
+            raise GateError(f"{against} is not reproduced to {REPRODUCED:g}: {compared}")
 
 
-def matching(
-    cases: Annotated[
-        list[str] | None, typer.Argument(help="sheet, copper, silicon; all if not given.")
-    ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the study.")] = Path(
-        "runs/study-matching"
-    ),
-    store: Store = None,
-    fits: Fits = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Compare plain fits with exactly matched ones on large cells."""
-    from ase_mlipgen.report.studies import matching_figure
-    from ase_mlipgen.studies.matching import STUDIED, run, summarise, table
-    from ase_mlipgen.studies.provenance import document
-
-    names, begun = cases or list(STUDIED), time.perf_counter()
-    with _progress(output, quiet) as progress:
-        records = run(names, store or output / "labels", progress, fits)
-    summary = summarise(records)
-    content = document("matching", records, summary, time.perf_counter() - begun)
-    _show(
-        output,
-        content,
-        matching_figure(records),
-        "plain over matched errors, medians",
-        table(summary),
-        as_json,
-    )
+def _show_list(studies: Mapping[str, Any]) -> None:
+    rows = [[s.name, s.title, ", ".join(s.protocols), s.cost] for s in studies.values()]
+    show_table("mlipgen study NAME", ["name", "of", "protocols", "takes about"], rows)
 
 
-def rates(
-    sizes: Annotated[
-        list[int] | None, typer.Argument(min=4, help="Sizes of training cells; 5 to 12 if not given.")
-    ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the study.")] = Path(
-        "runs/study-rates"
-    ),
-    store: Store = None,
-    fits: Fits = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Measure how errors of matched fits fall with the size of the training cell, beside the theory's rates."""
-    from ase_mlipgen.report.studies import rates_figure
-    from ase_mlipgen.studies.provenance import document
-    from ase_mlipgen.studies.rates import run, summarise, table
+def _fields(only: Sequence[str] | None) -> dict[str, list[str]]:
+    """Read FIELD=VALUE,VALUE.
 
-    begun = time.perf_counter()
-    with _progress(output, quiet) as progress:
-        records = run(sizes, store or output / "labels", progress, fits)
-    summary = summarise(records)
-    content = document("rates", records, summary, time.perf_counter() - begun)
-    _show(output, content, rates_figure(records, summary), "errors by size, medians", table(summary), as_json)
+    Raises
+    ------
+    ValueError
+        There is no "=" in one.
+    """
+    found: dict[str, list[str]] = {}
+    for text in only or ():
+        field, sign, values = text.partition("=")
+        if not sign:
+            raise ValueError(f"--only {text}: expected FIELD=VALUE, such as size=6 or seed=0,1")
+        found.setdefault(field, []).extend(values.split(","))
+    return found
 
 
-def _progress(output: Path, quiet: bool) -> Progress:
-    output.mkdir(parents=True, exist_ok=True)
-    return Progress(quiet)
-
-
-def _show(
-    output: Path,
-    content: dict[str, Any],
-    figure: Any,
-    title: str,
-    rows: tuple[list[str], list[list[str]]],
-    as_json: bool,
-) -> None:
-    """Write a study and its figure, and print its table or its summary."""
-    name, (head, body) = content["study"], rows
-    written = json.dumps(content, indent=1, allow_nan=False)
-    (output / f"{name}.json").write_text(written, encoding="utf-8")
-    figure.savefig(output / f"{name}.png")
-    if as_json:
-        show_json({key: value for key, value in content.items() if key != "records"})
-    else:
-        show_table(title, head, body, range(1, len(head)))
-        typer.echo(f"figure: {output / name}.png")
+def _content(
+    results: Any, head: Sequence[str], body: Sequence[Sequence[str]], compared: Any
+) -> dict[str, Any]:
+    content = {
+        name: getattr(results, name)
+        for name in ("study", "protocol", "versions", "machine", "date", "wall_time")
+    }
+    content |= {"seeds": list(results.seeds), "rows": len(results.records)}
+    content["table"] = [dict(zip(head, row, strict=True)) for row in body]
+    if compared is not None:
+        content |= {"compared": compared.n_compared, "difference": min(compared.relative, 1e300)}
+    return content

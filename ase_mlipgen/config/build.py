@@ -200,6 +200,7 @@ def trainer(
             force_constants=fit.force_constants,
             on_unstable="warn",
             rtol=fit.rtol,
+            scaling=None if fit.scaling == "none" else fit.scaling,
             E0=fit.E0,
             optimizer=optimizer(config),
             executor=executor,

@@ -179,6 +179,9 @@ class Fit(Table):
     rtol: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=1e-6, description="relative tolerance of the rank"
     )
+    scaling: Literal["column", "none"] = Field(
+        default="column", description='of columns before the tolerance is applied: to unit norm, or "none"'
+    )
     observations: list[Literal["energy", "forces", "stress", "force_constants"]] = Field(
         default=["energy", "forces"], description="what is fitted; may add stress, force_constants"
     )

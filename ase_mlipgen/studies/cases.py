@@ -1,7 +1,7 @@
 """Crystals, defects, references and large cells of the studies of certificates. Enter at `CASES`."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,12 @@ from ase.build import bulk
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.eam2d import EAM2D
 from ase_mlipgen.defects import Interstitial, Vacancy, simulation_cell, triangular_lattice
+from ase_mlipgen.studies.study import PAPER
 
 Matching = str | tuple[str, ...] | None
 """Of `DefectTrainer`, hashable."""
+PAPER_OPTIONS = {"amplitude": 0.01, "n_perfect": 0, "scaling": None}
+"""Displacements up to 0.01 Å, no cell without a defect, columns as they are."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,12 @@ class Case:
     crystal : unit cell of the host
     defects : to be trained
     reference : factory
-    element, cutoff : of the basis, order 3
+    element, cutoff : of the basis
     sizes, degrees, rtols, matchings, seeds : of the fits, all combined
     large : function (size of the training cell) -> large cells
     options : of `DefectTrainer`
     tag : identity of the reference for the store, where it needs one
+    order : of the basis
     """
 
     name: str
@@ -47,10 +51,17 @@ class Case:
     large: Callable[[int], list[Atoms]]
     options: dict[str, Any]
     tag: str | None = None
+    order: int = 3
 
-    def basis(self, degree: int) -> ACEBasis:
-        """Return the basis of a degree."""
-        return ACEBasis([self.element], order=3, degree=degree, cutoff=self.cutoff)
+    def basis(self, order: int, degree: int) -> ACEBasis:
+        """Return the basis of an order and a degree."""
+        return ACEBasis([self.element], order=order, degree=degree, cutoff=self.cutoff)
+
+    def following(self, protocol: str) -> "Case":
+        """Return the case as a protocol has it: "paper" is plain fits by Sec. 4 of Ortner & Wang, to the letter."""
+        if protocol != PAPER:
+            return self
+        return replace(self, options={**self.options, **PAPER_OPTIONS}, matchings=(None,))
 
 
 SHEET = triangular_lattice("W", 2.72711)

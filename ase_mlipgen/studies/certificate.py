@@ -2,20 +2,18 @@
 
 Every fit is relaxed on the large cell once; its certificate is made on cells of the size that was trained and on the
 next larger one; the truth is the reference's own relaxation of the large cell, made once a cell. Nothing is fitted to
-the truth. `run` gives one record a fit, large cell and size of certificate; `summarise` the factors, rank correlations
-and failures. Cost: some seconds a fit. Enter at `run`.
+the truth. There is one record a fit, large cell and size of certificate; `summarise` has the factors, rank correlations
+and failures. Enter at `STUDY`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
 
 from ase_mlipgen.defects import Relaxation, potential_energy, relax
-from ase_mlipgen.progress import Progress
 from ase_mlipgen.studies.cases import CASES, Case
 from ase_mlipgen.studies.fits import (
     FMAX,
@@ -27,6 +25,7 @@ from ase_mlipgen.studies.fits import (
     model_of,
     settings_of,
 )
+from ase_mlipgen.studies.study import DEFAULT, Context, Study
 from ase_mlipgen.theory.certificate import Certificate
 from ase_mlipgen.theory.certify import certify
 from ase_mlipgen.theory.norms import strain_norm
@@ -37,19 +36,14 @@ ERRORS = ("geometry", "relaxation", "formation")
 
 
 @dataclass(frozen=True)
-class Record:
+class Record(Setting):
     """One certificate and the truth; geometry in Å, energies in eV, surrogate minus reference.
 
     `corrected` is the error of the corrected geometry; `size` that of the training cell, `own` whether the certificate
     was made on it (else on the next larger); `n_cores` in the large cell `cell`.
     """
 
-    case: str
-    size: int
-    degree: int
-    rtol: float
-    matched: bool
-    seed: int
+    matched: tuple[str, ...]
     cell: int
     n_cores: int
     own: bool
@@ -61,37 +55,15 @@ class Record:
     predicted_formation: float
     true_formation: float
     corrected: float
-    wall_time: float
+    certificate_time: float
 
 
-def run(
-    names: Sequence[str] = ("sheet",),
-    store: str | Path | None = None,
-    progress: Progress | None = None,
-    limit: int | None = None,
-) -> list[Record]:
-    """Make the fits of some cases, certify them and compare.
-
-    Parameters
-    ----------
-    names : of `CASES`
-    store : where labels are kept, so that fits share them
-    limit : fits of each case at most, spread over all; None for all
-    """
-    records: list[Record] = []
-    for name in names:
-        if name not in CASES:
-            raise ValueError(f"unknown case {name!r}; expected some of {', '.join(CASES)}")
-        records += _case(CASES[name], store, progress or Progress(quiet=True), limit)
-    return records
-
-
-def _case(case: Case, store: str | Path | None, progress: Progress, limit: int | None) -> list[Record]:
-    count = progress.counter(f"fits of {case.name}")
-    records: list[Record] = []
-    for setting, trainer, known in every_fit(case, settings_of(case, limit), store, count):
-        records += _certified(case, trainer, known, setting)
-    return records
+def compute(
+    settings: Sequence[Setting], context: Context, cases: Mapping[str, Case]
+) -> Iterator[list[Record]]:
+    """Make the fits, certify them and compare."""
+    for setting, trainer, known in every_fit(cases, settings, context.store):
+        yield list(_certified(cases[setting.case], trainer, known, setting))
 
 
 def _certified(
@@ -106,10 +78,8 @@ def _certified(
             cells, constants = trainer.cells_of_size(size)
             made = certify(trainer.labelling(), model, cells, truth.atoms, constants=constants, relaxed=found)
             yield Record(
-                case=case.name, cell=k, n_cores=len(truth.atoms.info["defect_names"]), own=own, verdict=made.verdict,
-                matched=bool(trainer.conditions), size=setting.size, seed=setting.seed,
-                degree=setting.degree, rtol=setting.rtol,
-                **_numbers(made, found, truth, unrelaxed, per_atom - truth.per_atom),
+                **vars(setting), matched=trainer.matched, cell=k, n_cores=len(truth.atoms.info["defect_names"]),
+                own=own, verdict=made.verdict, **_numbers(made, found, truth, unrelaxed, per_atom - truth.per_atom),
             )  # fmt: skip
 
 
@@ -127,7 +97,7 @@ def _numbers(
         "predicted_formation": made.formation_energy_error,
         "true_formation": true["formation"],
         "corrected": strain_norm(truth.links, off) if made.has_numbers else float("nan"),
-        "wall_time": sum(made.wall_times.values()),
+        "certificate_time": sum(made.wall_times.values()),
     }
 
 
@@ -186,3 +156,31 @@ def failures(records: Sequence[Record]) -> list[dict[str, Any]]:
         if off or record.verdict in ("diverged", "unstable"):
             found.append({**asdict(record), "off": off})
     return found
+
+
+def table(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
+    """Return head and rows of the table: how near predictions are, by case, cells and size."""
+    head = ["case", "cells", "L", "error", "fits", "rank", "within 2", "within 3", "factor of 90 %", "left"]
+    rows = [
+        [
+            s["case"], "trained" if s["own"] else "larger", str(s["size"] or "all"), name, str(s["n"]),
+            "-" if s[name]["rank_correlation"] is None else f"{s[name]['rank_correlation']:.3f}",
+            f"{s[name]['within_2']:.0%}", f"{s[name]['within_3']:.0%}",
+            f"{s[name]['factor_90']:.2f}", f"{s[name]['median_left']:.2f}",
+        ]
+        for s in sorted(summarise(records), key=lambda s: (s["case"], s["own"], s["size"] is None, s["size"] or 0))
+        for name in ERRORS
+    ]  # fmt: skip
+    return head, rows
+
+
+def study_of(cases: Mapping[str, Case]) -> Study:
+    """Return the study of some cases, by name."""
+    return Study(
+        "certificate", "certificates against the reference's own relaxation of large cells", Setting, Record,
+        lambda protocol: [setting for case in cases.values() for setting in settings_of(case)],
+        lambda settings, context: compute(settings, context, cases), table, (DEFAULT,), 4, "an hour",
+    )  # fmt: skip
+
+
+STUDY = study_of(CASES)

@@ -4,8 +4,8 @@ The reference relaxes each large cell once, every fit relaxes it from the same s
 Enter at `every_fit` and `errors_of`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from ase import Atoms
 from ase_mlipgen.calculators.linear_ace import LinearACE
 from ase_mlipgen.defects import Relaxation, potential_energy, relax
 from ase_mlipgen.labels import LabelStore, as_factory
-from ase_mlipgen.studies.cases import Case, Matching
+from ase_mlipgen.studies.cases import Case
 from ase_mlipgen.theory.certify import warm_start
+from ase_mlipgen.theory.matching import checked_conditions
 from ase_mlipgen.theory.norms import Bonds, bonds, strain_norm
 from ase_mlipgen.theory.pieces import with_calculator
 from ase_mlipgen.trainer import DefectTrainer
@@ -48,14 +49,17 @@ class Truth:
     calculator: Any
 
 
-def trainer_of(
-    case: Case, size: int, seed: int, degree: int, store: str | Path | None, fmax: float = FMAX
-) -> DefectTrainer:
-    """Return the trainer of one basis and training set."""
+def trainer_of(case: Case, setting: "Setting", store: str | Path | None, fmax: float = FMAX) -> DefectTrainer:
+    """Return the trainer of a setting, with all conditions that fits of the case match."""
     kept = None if store is None else LabelStore(store)
+    conditions = {name for matching in case.matchings for name in checked_conditions(matching)}
+    if setting.weights == "theory":
+        conditions.add("energies")
+    options = case.options | ({"weights": "theory"} if setting.weights == "theory" else {})
     return DefectTrainer(
-        case.crystal, list(case.defects), case.reference, case.basis(degree), size, seed=seed, matching="exact",
-        store=kept, tag=case.tag, progress=False, fmax=fmax, **case.options,
+        case.crystal, list(case.defects), case.reference, case.basis(setting.order, setting.degree), setting.size,
+        seed=setting.seed, matching=sorted(conditions), rtol=setting.rtol, store=kept, tag=case.tag, progress=False,
+        fmax=fmax, **options,
     )  # fmt: skip
 
 
@@ -67,7 +71,9 @@ def truths(case: Case, size: int, store: str | Path | None, fmax: float = FMAX) 
     RelaxationError
         If one does not reach `fmax`.
     """
-    cells = trainer_of(case, size, case.seeds[0], case.degrees[0], store, fmax).relax()
+    cells = trainer_of(
+        case, Setting(case.name, size, case.seeds[0], 2, 4, "fixed", (), 0.0), store, fmax
+    ).relax()
     calculator = as_factory(case.reference)()
     per_atom = energy_per_atom(case, calculator)
     for atoms in case.large(size):
@@ -84,46 +90,49 @@ def energy_per_atom(case: Case, calculator: Any) -> float:
 
 @dataclass(frozen=True)
 class Setting:
-    """What tells one fit of a case from another."""
+    """One fit: `case` is a name, `weights` "fixed" or "theory", `matching` the conditions that are asked for."""
 
+    case: str
     size: int
     seed: int
+    order: int
     degree: int
-    matching: Matching
+    weights: str
+    matching: tuple[str, ...]
     rtol: float
 
 
-def settings_of(case: Case, limit: int | None = None) -> list[Setting]:
-    """Return the settings of a case's fits; `limit` of them at most, spread over all."""
-    found = [
-        Setting(size, seed, degree, matching, rtol)
+def settings_of(case: Case) -> list[Setting]:
+    """Return the settings of a case's fits: everything combined."""
+    return [
+        Setting(case.name, size, seed, case.order, degree, "fixed", checked_conditions(matching), rtol)
         for size, seed, degree, matching, rtol in product(
             case.sizes, case.seeds, case.degrees, case.matchings, case.rtols
         )
     ]
-    if limit is None or limit >= len(found):
-        return found
-    return [found[k] for k in np.linspace(0, len(found) - 1, limit).astype(int)]
 
 
 def every_fit(
-    case: Case,
-    settings: Sequence[Setting],
-    store: str | Path | None,
-    count: Callable[[int, int], None],
-    fmax: float = FMAX,
+    cases: Mapping[str, Case], settings: Sequence[Setting], store: str | Path | None, fmax: float = FMAX
 ) -> Iterator[tuple[Setting, DefectTrainer, Sequence[Truth]]]:
-    """Yield each setting with its trainer, which is ready to fit, and the large cells relaxed by the reference."""
-    known: dict[int, list[Truth]] = {}
-    base: dict[tuple[int, int, int], DefectTrainer] = {}
-    for done, setting in enumerate(settings):
-        size, key = setting.size, (setting.size, setting.seed, setting.degree)
-        if size not in known:
-            known = {size: list(truths(case, size, store, fmax))}
-        if key not in base:
-            base = {key: trainer_of(case, *key, store, fmax)}
-        yield setting, base[key].refitted(setting.matching, setting.rtol), known[size]
-        count(done + 1, len(settings))
+    """Yield each setting with its trainer, which is ready to fit, and the large cells relaxed by the reference.
+
+    Settings of the same labels or rows are to stand together: what was made for the last one is kept, no more.
+    """
+    known: dict[tuple[str, int], list[Truth]] = {}
+    base: dict[Setting, DefectTrainer] = {}
+    for setting in settings:
+        case, large = cases[setting.case], (setting.case, setting.size)
+        if large not in known:
+            known = {large: list(truths(case, setting.size, store, fmax))}
+        rows = (
+            replace(setting, matching=(), rtol=0.0)
+            if setting.weights == "fixed"
+            else replace(setting, matching=())
+        )
+        if rows not in base:
+            base = {rows: trainer_of(case, setting, store, fmax)}
+        yield setting, base[rows].refitted(setting.matching, setting.rtol), known[large]
 
 
 def model_of(trainer: DefectTrainer) -> LinearACE:
@@ -158,7 +167,7 @@ def errors_of(found: Relaxation, truth: Truth, unrelaxed: float, per_atom: float
     }
 
 
-def measured(case: Case, trainer: DefectTrainer, truth: Truth, fmax: float = FMAX) -> dict[str, float]:
+def measured(case: Case, trainer: DefectTrainer, truth: Truth, fmax: float = FMAX) -> dict[str, Any]:
     """Relax a large cell by a trainer's fit and compare; see `errors_of`."""
     model = model_of(trainer)
     unrelaxed = potential_energy(with_calculator(truth.atoms, model)) - truth.unrelaxed

@@ -1,21 +1,21 @@
 """Plain against exactly matched fits: errors on large cells, pair by pair on the same rows at the same tolerance.
 
 The theory asks for eps_E = eps_F = eps_FC_hom = 0 at the training cell's equilibrium; a linear model can have that as
-equality constraints. `run` gives one record a fit, `summarise` the factors by which matching lowers the errors, the
+equality constraints. There is one record a fit; `summarise` has the factors by which matching lowers the errors, the
 largest violation, and the slope of the reference's energy excess E(u_sur) - E(u_ref) over the geometry error, which is
-two where the surrogate's geometry is near a minimum. Cost: some seconds a fit. Enter at `run`.
+two where the surrogate's geometry is near a minimum. Enter at `STUDY`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ase_mlipgen.progress import Progress
 from ase_mlipgen.studies.cases import CASES, Case
-from ase_mlipgen.studies.fits import every_fit, measured, settings_of, violation
+from ase_mlipgen.studies.fits import Setting, every_fit, measured, settings_of, violation
+from ase_mlipgen.studies.slopes import slope
+from ase_mlipgen.studies.study import DEFAULT, Context, Study
 
 FMAX = 3e-7
 """eV/Å: the energy excess of the best fits is resolved."""
@@ -24,6 +24,7 @@ RESOLVED = 1e-10
 DECADE = float(np.log(10.0))
 """Span of logarithms of errors from which on a slope means something."""
 
+ERRORS = ("geometry", "relaxation", "formation")
 TOLERANCES = (1e-4, 1e-5, 1e-6)
 STUDIED = {
     "sheet": replace(CASES["sheet"], sizes=(6, 7, 8), degrees=(14,), rtols=TOLERANCES, seeds=(0, 1, 2)),
@@ -33,18 +34,13 @@ STUDIED = {
 
 
 @dataclass(frozen=True)
-class Record:
+class Record(Setting):
     """One fit on one large cell; geometry in Å (bond norm), energies in eV, surrogate minus reference.
 
     `matched` names the conditions that hold exactly, `violation` is their largest relative violation, `rank` and
     `n_functions` those of the fit, `cell` counts large cells. Errors are nan where the surrogate has no minimum.
     """
 
-    case: str
-    size: int
-    degree: int
-    rtol: float
-    seed: int
     matched: tuple[str, ...]
     n_functions: int
     rank: int
@@ -56,43 +52,19 @@ class Record:
     excess: float
 
 
-def run(
-    names: Sequence[str] = ("sheet",),
-    store: str | Path | None = None,
-    progress: Progress | None = None,
-    limit: int | None = None,
-    cases: dict[str, Case] | None = None,
-) -> list[Record]:
-    """Make plain and matched fits of some cases and compare them with the reference on large cells.
-
-    Parameters
-    ----------
-    names : of `cases`
-    store : where labels are kept, so that the same study again computes none twice
-    limit : fits of each case at most, spread over all; None for all
-    cases : by default `STUDIED`
-
-    Raises
-    ------
-    ValueError
-        For a name that is no case.
-    """
-    known, progress = cases or STUDIED, progress or Progress(quiet=True)
-    records: list[Record] = []
-    for name in names:
-        if name not in known:
-            raise ValueError(f"unknown case {name!r}; expected some of {', '.join(known)}")
-        case, count = known[name], progress.counter(f"fits of {name}")
-        for setting, trainer, truths in every_fit(case, settings_of(case, limit), store, count, FMAX):
-            fit, broken = trainer.fit(), violation(trainer)
-            records += [
-                Record(
-                    name, setting.size, setting.degree, setting.rtol, setting.seed, trainer.matched,
-                    fit.n_functions, fit.rank, broken, k, **measured(case, trainer, truth, FMAX),
-                )
-                for k, truth in enumerate(truths)
-            ]  # fmt: skip
-    return records
+def compute(
+    settings: Sequence[Setting], context: Context, cases: Mapping[str, Case]
+) -> Iterator[list[Record]]:
+    """Make plain and matched fits and compare them with the reference on large cells."""
+    for setting, trainer, truths in every_fit(cases, settings, context.store, FMAX):
+        fit, broken = trainer.fit(), violation(trainer)
+        yield [
+            Record(
+                **vars(setting), matched=trainer.matched, n_functions=fit.n_functions, rank=fit.rank,
+                violation=broken, cell=k, **measured(cases[setting.case], trainer, truth, FMAX),
+            )
+            for k, truth in enumerate(truths)
+        ]  # fmt: skip
 
 
 def pairs_of(records: Sequence[Record]) -> list[tuple[Record, Record]]:
@@ -142,27 +114,17 @@ def _summary(records: Sequence[Record]) -> dict[str, Any]:
     }
 
 
-def table(summary: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Return head and rows of a table of a summary."""
-    head = [
-        "case",
-        "L",
-        "rtol",
-        "pairs",
-        "geometry",
-        "relaxation",
-        "formation",
-        "violation",
-        "slope of excess",
-    ]
+def table(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
+    """Return head and rows of the table of a summary."""
+    head = ["case", "L", "rtol", "pairs", *ERRORS, "violation", "slope of excess"]
     order = sorted(
-        summary,
+        summarise(records),
         key=lambda s: (s["case"], s["size"] is None, s["rtol"] is None, s["size"] or 0, -(s["rtol"] or 0)),
     )
     rows = [
         [
             s["case"], str(s["size"] or "all"), "all" if s["rtol"] is None else f"{s['rtol']:.0e}", str(s["pairs"]),
-            *("-" if s[n] is None else f"{s[n]:.1f}" for n in ("geometry", "relaxation", "formation")),
+            *("-" if s[n] is None else f"{s[n]:.1f}" for n in ERRORS),
             f"{s['violation']:.0e}", "-" if s["slope"] is None else f"{s['slope']:.2f}",
         ]
         for s in order
@@ -170,9 +132,13 @@ def table(summary: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]
     return head, rows
 
 
-def slope(x: Sequence[float], y: Sequence[float], span: float = 0.1) -> float | None:
-    """Return the least-squares slope of log |y| over log x; None if the logarithms of x span less than `span`."""
-    logs = np.log(np.asarray(x, dtype=float))
-    if len(logs) < 3 or np.ptp(logs) < span:
-        return None
-    return float(np.polyfit(logs, np.log(np.abs(np.asarray(y, dtype=float))), 1)[0])
+def study_of(cases: Mapping[str, Case]) -> Study:
+    """Return the study of some cases, by name."""
+    return Study(
+        "matching", "plain against exactly matched fits", Setting, Record,
+        lambda protocol: [setting for case in cases.values() for setting in settings_of(case)],
+        lambda settings, context: compute(settings, context, cases), table, (DEFAULT,), cost="3 minutes",
+    )  # fmt: skip
+
+
+STUDY = study_of(STUDIED)

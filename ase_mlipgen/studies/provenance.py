@@ -1,11 +1,8 @@
-"""What a study was made of and with, for its JSON. Enter at `document`."""
+"""What numbers were made with: versions and the processor. Enter at `versions` and `processor`."""
 
 import importlib.metadata
-import math
 import platform
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+from pathlib import Path
 
 PACKAGES = ("ase-mlipgen", "ase", "numpy", "scipy", "numba", "matscipy")
 
@@ -18,32 +15,22 @@ def versions() -> dict[str, str]:
     }
 
 
-def document(
-    study: str, records: Sequence[Any], summary: Sequence[dict[str, Any]], wall_time: float
-) -> dict[str, Any]:
-    """Return a study as JSON holds it; numbers that are not finite become None.
-
-    Parameters
-    ----------
-    study : its name
-    records : dataclasses with a `seed`, one a fit
-    summary : what the study's `summarise` makes of them
-    wall_time : s
-    """
-    content = {
-        "study": study,
-        "seeds": sorted({record.seed for record in records}),
-        "versions": versions(),
-        "wall_time": wall_time,
-        "summary": list(summary),
-        "records": [asdict(record) for record in records],
-    }
-    return {name: _finite(value) for name, value in content.items()}
+def processor() -> str:
+    """Return the processor's name and its widest vectors, as far as the system tells."""
+    lines = _lines("/proc/cpuinfo")
+    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
+    return (model + _vectors(lines)) if model else platform.processor() or platform.machine()
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _vectors(lines: list[str]) -> str:
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    return next(
+        (f", {name}" for flag, name in (("avx512f", "AVX-512"), ("avx2", "AVX2")) if flag in flags), ""
+    )
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []

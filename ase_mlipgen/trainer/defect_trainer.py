@@ -70,6 +70,9 @@ class DefectTrainer(Fitting):
         ``weights["force_constants"]``.
     rtol : float
         Relative tolerance of the rank-revealing factorisation.
+    scaling : "column" or None
+        Columns of the system are scaled to unit norm before the tolerance is applied, or taken as they are: then
+        it keeps a small part of the basis.
     optimizer : ASE optimiser class, optional
     fmax : float
         Tolerance of relaxations, eV/Å.
@@ -210,6 +213,7 @@ class DefectTrainer(Fitting):
             "weights",
             "force_norm",
             "rtol",
+            "scaling",
             "fmax",
             "E0",
         )

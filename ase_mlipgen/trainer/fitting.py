@@ -149,7 +149,7 @@ class Fitting(TrainingSet):
         for n in range(len(found), -1, -1):
             self.matched = tuple(found)[:n]
             self.constraints = Constraints.stack([found[name] for name in self.matched]) if n else None
-            fit = solve(factor, self.rtol, constraints=self.constraints)
+            fit = solve(factor, self.rtol, self.scaling, self.constraints)
             if n == 0 or fit.constraint_rank > 0:
                 break
         left_out = [name.replace("_", " ") for name in found if name not in self.matched]

@@ -24,6 +24,7 @@ from ase_mlipgen.defects import (
 from ase_mlipgen.defects.sampling import Distribution
 from ase_mlipgen.fit import Constraints
 from ase_mlipgen.fit.rows import kinds_of
+from ase_mlipgen.fit.solve import Scaling
 from ase_mlipgen.fit.weights import parse
 from ase_mlipgen.labels import LabelledCell, LabelStore, as_factory, label
 from ase_mlipgen.progress import Progress, duration
@@ -60,6 +61,7 @@ class TrainingSet:
         matching: str | Sequence[str] | None = "exact",
         observations: Sequence[str] = ("energy", "forces"),
         rtol: float = 1e-6,
+        scaling: Scaling = "column",
         optimizer: Callable[..., Any] | None = None,
         fmax: float = 1e-5,
         executor: Executor | None = None,
@@ -85,6 +87,7 @@ class TrainingSet:
         )
         self.conditions = checked_conditions(matching)
         self.observations, self.rtol, self.E0, self.tag = tuple(observations), rtol, E0, tag
+        self.scaling: Scaling = scaling
         self.optimizer, self.fmax, self.executor = optimizer, fmax, executor
         self.differences, self.on_unstable = force_constants, on_unstable
         self.force_norm, self.uncertainty = force_norm, uncertainty
@@ -113,6 +116,8 @@ class TrainingSet:
             raise ValueError(f"fmax = {self.fmax}: expected a positive force in eV/Å, such as 1e-5")
         if not 0.0 <= self.rtol < 1.0:
             raise ValueError(f"rtol = {self.rtol}: expected a number from 0 to below 1, such as 1e-6")
+        if self.scaling not in ("column", None):
+            raise ValueError(f'scaling = {self.scaling!r}: expected "column" or None')
         displaced(self.crystal, self.amplitude, np.random.default_rng(0), self.distribution)
         kinds_of(self._labelled_kinds())
         self._check_weights()

@@ -7,6 +7,7 @@ import platform
 from pathlib import Path
 
 from ase_mlipgen.simd import host_lanes
+from ase_mlipgen.studies.provenance import processor
 from ase_mlipgen.threads import available_threads
 
 PACKAGES = (
@@ -46,20 +47,6 @@ def versions():
             yield name, importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-
-
-def processor():
-    for line in lines("/proc/cpuinfo"):
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip() + vectors()
-    return platform.processor() or platform.machine()
-
-
-def vectors():
-    flags = next((line.split() for line in lines("/proc/cpuinfo") if line.startswith("flags")), [])
-    return next(
-        (f", {name}" for flag, name in [("avx512f", "AVX-512"), ("avx2", "AVX2")] if flag in flags), ""
-    )
 
 
 def caches():

@@ -2,22 +2,22 @@
 
 Theorem 3.1 bounds the geometry error by eps_F + L^(-d/2) eps_FC_hom + L^(-3d/2) and the energy error by the square of
 that plus L^(-d) + eps_E, so with energies and forces matched the geometry error falls as L^(-d/2), with the homogeneous
-force constants matched too as L^(-3d/2), and the energy error as L^(-d). `run` gives one record a fit, `summarise`
+force constants matched too as L^(-3d/2), and the energy error as L^(-d). There is one record a fit; `summarise` has
 medians over seeds and the slopes of their logarithms. What is measured is an error, the rates are of bounds: errors may
-fall faster. Cost: seconds a fit. Enter at `run`.
+fall faster. Enter at `STUDY`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ase_mlipgen.progress import Progress
 from ase_mlipgen.studies.cases import CASES, Case
-from ase_mlipgen.studies.fits import every_fit, measured, settings_of, violation
-from ase_mlipgen.studies.matching import FMAX, slope
+from ase_mlipgen.studies.fits import Setting, every_fit, measured, settings_of, violation
+from ase_mlipgen.studies.matching import FMAX
+from ase_mlipgen.studies.slopes import slope
+from ase_mlipgen.studies.study import DEFAULT, Context, Study
 
 ENERGIES_FORCES = ("energies", "forces")
 ALL = ("energies", "forces", "force_constants")
@@ -32,18 +32,15 @@ ENERGY_RATE = 1.0
 
 
 @dataclass(frozen=True)
-class Record:
+class Record(Setting):
     """One fit on one large cell, geometry in Å (bond norm), energies in eV; nan where the surrogate has no minimum.
 
     `matched` names the conditions that hold exactly, `n_atoms` is the size of the training cell.
     """
 
-    size: int
-    n_atoms: int
-    seed: int
-    n_functions: int
-    rtol: float
     matched: tuple[str, ...]
+    n_atoms: int
+    n_functions: int
     violation: float
     geometry: float
     relaxation: float
@@ -51,34 +48,19 @@ class Record:
     excess: float
 
 
-def run(
-    sizes: Sequence[int] | None = None,
-    store: str | Path | None = None,
-    progress: Progress | None = None,
-    limit: int | None = None,
-    case: Case = STUDIED,
-) -> list[Record]:
-    """Make matched fits on training cells of several sizes and compare them with the reference on large cells.
-
-    Parameters
-    ----------
-    sizes : of training cells, by default those of `case`
-    store : where labels are kept, so that the same study again computes none twice
-    limit : fits at most, spread over all; None for all
-    """
-    case = replace(case, sizes=tuple(sizes or case.sizes))
-    count = (progress or Progress(quiet=True)).counter("fits")
-    records: list[Record] = []
-    for setting, trainer, truths in every_fit(case, settings_of(case, limit), store, count, FMAX):
+def compute(
+    settings: Sequence[Setting], context: Context, cases: Mapping[str, Case]
+) -> Iterator[list[Record]]:
+    """Make matched fits on training cells of several sizes and compare them with the reference on large cells."""
+    for setting, trainer, truths in every_fit(cases, settings, context.store, FMAX):
         broken, n_atoms = violation(trainer), len(trainer.cells()[0].unrelaxed)
-        records += [
+        yield [
             Record(
-                setting.size, n_atoms, setting.seed, len(trainer.basis), setting.rtol, trainer.matched, broken,
-                **measured(case, trainer, truth, FMAX),
+                **vars(setting), matched=trainer.matched, n_atoms=n_atoms, n_functions=len(trainer.basis),
+                violation=broken, **measured(cases[setting.case], trainer, truth, FMAX),
             )
             for truth in truths
         ]  # fmt: skip
-    return records
 
 
 def summarise(records: Sequence[Record], dimension: int = 2) -> list[dict[str, Any]]:
@@ -123,8 +105,9 @@ def _summary(records: Sequence[Record], matched: tuple[str, ...], dimension: int
     }
 
 
-def table(summary: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Return head and rows of a table of a summary: medians by size, slope, rate of Table 1."""
+def table(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
+    """Return head and rows of the table: medians by size, slope, rate of Table 1."""
+    summary = summarise(records)
     sizes = sorted({size for s in summary for size in s["sizes"]})
     head = ["matched", "functions", "error", *(f"L = {size}" for size in sizes), "slope", "Table 1"]
     rows = []
@@ -139,3 +122,15 @@ def table(summary: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]
                 ]
             )  # fmt: skip
     return head, rows
+
+
+def study_of(case: Case) -> Study:
+    """Return the study of a case."""
+    return Study(
+        "table1", "errors of matched fits over the size of the training cell, beside Table 1's rates", Setting, Record,
+        lambda protocol: settings_of(case),
+        lambda settings, context: compute(settings, context, {case.name: case}), table, (DEFAULT,), 3, "6 minutes",
+    )  # fmt: skip
+
+
+STUDY = study_of(STUDIED)

@@ -1,0 +1,22 @@
+"""Pictures of studies, one file each. Enter at `figure_of`."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ase_mlipgen.report.studies.certificate import certificates_figure
+from ase_mlipgen.report.studies.matching import matching_figure
+from ase_mlipgen.report.studies.table1 import table1_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FIGURES: dict[str, Callable[[Sequence[Any]], "Figure"]] = {
+    "table1": table1_figure,
+    "matching": matching_figure,
+    "certificate": certificates_figure,
+}
+
+
+def figure_of(name: str, records: Sequence[Any]) -> "Figure":
+    """Draw the records of the study of that name."""
+    return FIGURES[name](records)

@@ -1,0 +1,193 @@
+"""Records of a study as CSV: one row a record, above them what they were made of and with.
+
+Floats are written so that reading gives the same bits. Files are replaced whole, so that one is always complete. Enter
+at `Results`, `read`, `write` and, for a rerun against a file that is kept, `difference`.
+"""
+
+import csv
+import datetime
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from ase_mlipgen.durable import replacing
+from ase_mlipgen.studies.provenance import processor, versions
+
+TIMES = "_time"
+"""Ending of the fields that no rerun reproduces."""
+ROUND_OFF = 1e-10
+"""eV and Å: total energies of some thousand atoms, and so their differences, are round-off below this."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """Records of a study with their provenance.
+
+    Attributes
+    ----------
+    study, protocol : str
+    records : dataclasses of one type, in the order of the study
+    versions : of Python and the packages that decide on numbers
+    machine : its processor
+    date : of the last record
+    wall_time : s, of all records
+    """
+
+    study: str
+    protocol: str
+    records: tuple[Any, ...] = ()
+    versions: str = ""
+    machine: str = ""
+    date: str = ""
+    wall_time: float = 0.0
+
+    def extended(self, records: Sequence[Any], wall_time: float) -> "Results":
+        """Return these results and new records, made here and now in `wall_time` seconds."""
+        return replace(
+            self,
+            records=(*self.records, *records),
+            versions=", ".join(f"{name} {version}" for name, version in versions().items()),
+            machine=processor(),
+            date=datetime.date.today().isoformat(),
+            wall_time=self.wall_time + wall_time,
+        )
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds of the records, sorted."""
+        return tuple(sorted({record.seed for record in self.records if hasattr(record, "seed")}))
+
+    @property
+    def provenance(self) -> str:
+        """One sentence: how many records, their seeds, time, machine and versions."""
+        seeds = f", seeds {', '.join(map(str, self.seeds))}" if self.seeds else ""
+        made = f"{self.wall_time:.0f} s on {self.date}: {self.machine}; {self.versions}"
+        return f"{len(self.records)} rows{seeds}, {made}."
+
+
+def write(path: str | Path, results: Results) -> None:
+    """Write results as CSV, whole or not at all."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(f"# {line}\n" for line in _head(results))
+        if results.records:
+            names = [field.name for field in fields(results.records[0])]
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(names)
+            table.writerows([text_of(getattr(record, name)) for name in names] for record in results.records)
+
+
+def _head(results: Results) -> Iterator[str]:
+    for name in ("study", "protocol", "versions", "machine", "date"):
+        yield f"{name}: {getattr(results, name)}"
+    yield f"seeds: {' '.join(map(str, results.seeds))}"
+    yield f"wall_time: {results.wall_time:.1f}"
+
+
+def read(path: str | Path, record: type) -> Results:
+    """Read results that `write` wrote.
+
+    Parameters
+    ----------
+    record : dataclass of a row; its annotations say how to read columns
+
+    Raises
+    ------
+    ValueError
+        The file has other columns, or a cell that cannot be read; names file and line.
+    """
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    head = dict(line[2:].split(": ", 1) for line in lines if line.startswith("# ") and ": " in line)
+    start = next((k for k, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    records = tuple(_records(path, lines[start:], start + 2, record))
+    return Results(
+        head.get("study", ""), head.get("protocol", ""), records, head.get("versions", ""), head.get("machine", ""),
+        head.get("date", ""), float(head.get("wall_time", 0.0)),
+    )  # fmt: skip
+
+
+def _records(path: str | Path, lines: Sequence[str], first: int, record: type) -> Iterator[Any]:
+    kinds = get_type_hints(record)
+    names = [field.name for field in fields(record)]
+    rows = csv.reader(lines)
+    if (head := next(rows, None)) is not None and head != names:
+        raise ValueError(
+            f"{path}: columns {', '.join(head)}; expected {', '.join(names)}. The file is of another version of the "
+            "study: move it away, or give another --output"
+        )
+    for number, row in enumerate(rows, first):
+        if len(row) != len(names):
+            raise ValueError(f"{path}, line {number}: {len(row)} cells; expected {len(names)}")
+        try:
+            yield record(**{name: value_of(text, kinds[name]) for name, text in zip(names, row, strict=True)})
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from None
+
+
+def text_of(value: Any) -> str:
+    """Return a value as a cell holds it."""
+    if isinstance(value, tuple):
+        return "+".join(value)
+    return repr(float(value)) if isinstance(value, float) else str(value)
+
+
+def value_of(text: str, kind: Any) -> Any:
+    """Return what a cell holds, of one of the types str, int, float, bool and tuple of str."""
+    if kind is bool:
+        if text not in ("True", "False"):
+            raise ValueError(f"{text!r}: expected True or False")
+        return text == "True"
+    if kind in (str, int, float):
+        return kind(text)
+    return tuple(text.split("+")) if text else ()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where a rerun is farthest from what is kept: `relative` (round-off taken out), the field, and both values."""
+
+    relative: float = 0.0
+    name: str = ""
+    here: Any = None
+    there: Any = None
+    record: Any = None
+    n_compared: int = 0
+
+    def __str__(self) -> str:
+        worst = f"{self.name} {self.here} here, {self.there} there, in {self.record}" if self.name else "none"
+        return f"{self.n_compared} rows compared; largest relative difference {self.relative:.1e}: {worst}"
+
+
+def difference(here: Sequence[Any], there: Sequence[Any], key: Any) -> Difference:
+    """Compare records that both have, by field, times aside.
+
+    Parameters
+    ----------
+    here, there : records
+    key : function (record) -> what tells it from others
+
+    Returns
+    -------
+    Difference
+        The largest: of floats relative to the value, where they differ by more than `ROUND_OFF`; infinite for anything
+        else that is not equal.
+    """
+    known = {key(record): record for record in there}
+    pairs = [(record, known[key(record)]) for record in here if key(record) in known]
+    worst = Difference(n_compared=len(pairs))
+    for one, other in pairs:
+        for field in fields(one):
+            x, y = getattr(one, field.name), getattr(other, field.name)
+            off = 0.0 if field.name.endswith(TIMES) else _off(x, y)
+            if off > worst.relative:
+                worst = replace(worst, relative=off, name=field.name, here=x, there=y, record=key(one))
+    return worst
+
+
+def _off(x: Any, y: Any) -> float:
+    if not (isinstance(x, float) and isinstance(y, float)):
+        return 0.0 if x == y else math.inf
+    if x == y or (math.isnan(x) and math.isnan(y)) or abs(x - y) <= ROUND_OFF:
+        return 0.0
+    return abs(x - y) / max(abs(x), abs(y)) if math.isfinite(x) and math.isfinite(y) else math.inf
