@@ -17,7 +17,7 @@ LEVELS = [
     {"posterior"},
     {"calculators"},
     {"defects", "labels", "fit"},
-    {"theory"},
+    {"data", "theory"},
     {"result"},
     {"census"},
     {"trainer"},

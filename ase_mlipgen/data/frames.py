@@ -18,6 +18,9 @@ Floats = npt.NDArray[np.float64]
 NO_ENERGY = ("weight", "sigma", "std", "error", "per_atom", "peratom", "kinetic", "cutoff", "variance")
 """Words in the names of numbers that are no total energies, although they have "energy" in it."""
 
+UNNAMED = "default"
+"""Group of frames that say nothing of themselves."""
+
 ISOLATED = 8.0
 """Å: an atom whose periodic images are further away is an isolated one."""
 
@@ -34,7 +37,7 @@ class Frame:
     number : int
         Of the frame in its file, from 0.
     group : str
-        What the file calls it: ``defect`` where that is given, else ``config_type``; empty without.
+        What the file calls it: ``defect`` where that is given, else ``config_type``; "default" without.
     values : dict of str to Any
         Of the whole configuration, those of ASE's calculator among them.
     arrays : dict of str to array, one row an atom
@@ -145,7 +148,7 @@ def _frame(atoms: Atoms, file: str, number: int, group: str) -> Frame:
     per_atom = {key: x for key, x in results.items() if key in ("forces", "energies", "magmoms", "charges")}
     values = {**atoms.info, **{key: x for key, x in results.items() if key not in per_atom}}
     arrays = {key: x for key, x in atoms.arrays.items() if key not in ("numbers", "positions")} | per_atom
-    name = atoms.info.get("defect") or atoms.info.get(group, "")
+    name = atoms.info.get("defect") or atoms.info.get(group) or UNNAMED
     bare = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
     return Frame(bare, file, number, str(name), values, arrays)
 

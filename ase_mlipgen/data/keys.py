@@ -174,19 +174,19 @@ def _reason(kind: str, one: str, other: str, found: Sequence[tuple[Frame, Any, A
             "With smeared occupations the forces are the gradient of the free energy (ASE: free_energy), not of the "
             "energy extrapolated to no smearing. "
         )
-    for name, factor in (("Hartree", 27.211386), ("Rydberg", 13.605693)):
-        for a, b, unit in ((1, 2, one), (2, 1, other)):
-            if all(np.isclose(entry[b], factor * entry[a], rtol=1e-4) for entry in found):
+    a = np.array([entry[1] for entry in found], dtype=float)
+    b = np.array([entry[2] for entry in found], dtype=float)
+    n_atoms = np.array([len(entry[0].atoms) for entry in found], dtype=float)
+    for small, large, unit in ((a, b, one), (b, a, other)):
+        for name, factor in (("Hartree", 27.211386), ("Rydberg", 13.605693)):
+            if np.allclose(large, factor * small, rtol=1e-4):
                 return f'"{unit}" looks like the same in {name}. '
-    for a, b, unit in ((1, 2, one), (2, 1, other)):
-        if all(np.isclose(entry[b], len(entry[0].atoms) * entry[a], rtol=1e-6) for entry in found):
+        if np.allclose(large, n_atoms * small, rtol=1e-6):
             return f'"{unit}" looks like the same for each atom. '
     return ""
 
 
-def _scattered(
-    kind: str, names: Sequence[str], found: Sequence[tuple[Frame, Mapping[str, Any]]]
-) -> str:
+def _scattered(kind: str, names: Sequence[str], found: Sequence[tuple[Frame, Mapping[str, Any]]]) -> str:
     """Say that no name is in all frames."""
     parts = []
     for name in names:
@@ -231,7 +231,9 @@ def _with_stress(
 
 def _which_stress(frames: Sequence[Frame], names: Sequence[str]) -> str:
     if not names:
-        return "stress is among the observations, and no frame has a stress; leave it out of [fit] observations"
+        return (
+            "stress is among the observations, and no frame has a stress; leave it out of [fit] observations"
+        )
     lines = " or ".join(
         f'stress = "{name}"'
         + (', stress_unit = "eV", stress_positive = "compression"' if "virial" in name.lower() else "")

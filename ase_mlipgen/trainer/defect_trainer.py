@@ -33,11 +33,11 @@ from ase_mlipgen.theory.stability import (
     require_stable,
     summarise,
 )
-from ase_mlipgen.trainer.fitting import OF_THE_FIT, Fitting
-from ase_mlipgen.trainer.training_set import tagged
+from ase_mlipgen.trainer.fitting import OF_THE_FIT
+from ase_mlipgen.trainer.training_set import TrainingSet, tagged
 
 
-class DefectTrainer(Fitting):
+class DefectTrainer(TrainingSet):
     """Train a linear ACE potential on small cells with one defect.
 
     Parameters

@@ -3,30 +3,78 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Literal
 
+from ase import Atoms
+
+from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.linear_ace import LinearACE
 from ase_mlipgen.fit import Constraints, LinearFit, RowBlock, TriangularFactor, assemble, solve
 from ase_mlipgen.fit.balance import Balance, Trial, balance
 from ase_mlipgen.fit.hessians import cell_blocks, crystal_blocks
 from ase_mlipgen.fit.one_body import average_E0
+from ase_mlipgen.fit.solve import Scaling
 from ase_mlipgen.fit.weights import parse, weights_of
 from ase_mlipgen.labels import LabelledCell
 from ase_mlipgen.posterior import Posterior
+from ase_mlipgen.result import TrainingCell
 from ase_mlipgen.theory.cell_hessian import in_components
 from ase_mlipgen.theory.errors import measure
-from ase_mlipgen.theory.matching import matching_constraints, transplant_constraints
+from ase_mlipgen.theory.force_constants import ForceConstants
 from ase_mlipgen.theory.norms import force_metric
 from ase_mlipgen.theory.uncertainty import posterior_of
 from ase_mlipgen.threads import available_threads, blas_threads
-from ase_mlipgen.trainer.training_set import TrainingSet, tagged
+from ase_mlipgen.trainer.stages import Stages
 
 OF_THE_FIT = ("constraints", "assemble", "triangles", "balance", "fit", "posterior")
 """Stages that depend on the basis and on which cells are fitted."""
 
 
-class Fitting(TrainingSet):
-    """The stages from labels to coefficients; see `DefectTrainer`."""
+class Fitting(Stages):
+    """The stages from labels to coefficients; see `DefectTrainer`.
+
+    Where the labels come from, `label`, `cells`, `relax`, is said by the class that this one is joined with.
+    """
+
+    basis: ACEBasis
+    weights: Any
+    conditions: tuple[str, ...]
+    observations: tuple[str, ...]
+    rtol: float
+    scaling: Scaling
+    E0: Mapping[str, float] | None
+    force_norm: Literal["l2", "dual"]
+    transplants: list[LabelledCell]
+    latest: list[LabelledCell]
+    matched: tuple[str, ...]
+    constraints: Constraints | None
+
+    def label(self) -> tuple[list[LabelledCell], list[LabelledCell]]:
+        """Return labelled training and test cells."""
+        raise NotImplementedError
+
+    def cells(self) -> list[TrainingCell]:
+        """Return the training cells before relaxation."""
+        raise NotImplementedError
+
+    def relax(self) -> list[TrainingCell]:
+        """Return the training cells."""
+        raise NotImplementedError
+
+    def force_constants(self) -> list[ForceConstants]:
+        """Return the reference's force constants of the perfect cells."""
+        raise NotImplementedError
+
+    def defect_hessians(self) -> list[Any]:
+        """Return the reference's Hessian of each relaxed training cell."""
+        raise NotImplementedError
+
+    def _hosts(self) -> list[Atoms]:
+        raise NotImplementedError
+
+    def _labelled_kinds(self) -> list[str]:
+        """Return the observations that are rows of every sample: all but force constants."""
+        return [kind for kind in self.observations if kind != "force_constants"]
 
     def factor(self) -> TriangularFactor:
         """Return the compressed least-squares system of the training cells."""
@@ -162,23 +210,7 @@ class Fitting(TrainingSet):
         return self._once("constraints", self._matching) if self.conditions else {}
 
     def _matching(self) -> dict[str, Constraints]:
-        cells, perfect = self.relax(), self._hosts()
-        equilibria = self._label([tagged(c.relaxed, "defect", c.defect) for c in cells], "equilibria")
-        others = [tagged(c.unrelaxed, "defect", c.defect) for c in cells]
-        others += [tagged(atoms, "perfect", "") for atoms in perfect]
-        wanted = "force_constants" in self.conditions
-        constants = list(zip(perfect, self.force_constants(), strict=True)) if wanted else []
-        found = matching_constraints(
-            self.basis,
-            self.one_body(),
-            self.conditions,
-            equilibria,
-            self._label(others, "references"),
-            constants,
-        )
-        if self.latest:
-            found |= transplant_constraints(self.basis, self.one_body(), self.conditions, self.latest)
-        return found
+        raise NotImplementedError
 
     def posterior(self) -> Posterior:
         """Return what the fit leaves uncertain, scaled to the force errors of the test samples."""

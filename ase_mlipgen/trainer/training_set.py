@@ -1,9 +1,7 @@
 """What the reference is asked: cells, their relaxation, samples, labels, force constants; each once, and kept."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,12 +35,13 @@ from ase_mlipgen.theory.cell_hessian import (
 )
 from ase_mlipgen.theory.certify import Labelling
 from ase_mlipgen.theory.force_constants import ForceConstants, force_constants
-from ase_mlipgen.theory.matching import checked_conditions
+from ase_mlipgen.theory.matching import checked_conditions, matching_constraints, transplant_constraints
+from ase_mlipgen.trainer.fitting import Fitting
 
 PAPER_WEIGHTS = {"energy": 100.0, "forces": 1.0}
 
 
-class TrainingSet:
+class TrainingSet(Fitting):
     """Arguments of a trainer, and the stages up to labels; see `DefectTrainer`."""
 
     def __init__(
@@ -92,11 +91,9 @@ class TrainingSet:
         self.differences, self.on_unstable = force_constants, on_unstable
         self.force_norm, self.uncertainty = force_norm, uncertainty
         self.store = LabelStore(store) if isinstance(store, str | Path) else store
-        self.progress = progress if isinstance(progress, Progress) else Progress(quiet=not progress)
+        self._begin(progress)
         self.matched: tuple[str, ...] = ()
         self.constraints: Constraints | None = None
-        self.timings: dict[str, float] = {}
-        self._kept: dict[str, Any] = {}
         self.transplants: list[LabelledCell] = []
         self.latest: list[LabelledCell] = []
         self.matched_size = max(self.sizes)
@@ -140,10 +137,6 @@ class TrainingSet:
                 'weights="theory" balances energies that are matched exactly against forces: give matching="exact" '
                 'or ("energies",), and observe "energy" and "forces"'
             )
-
-    def _labelled_kinds(self) -> list[str]:
-        """Return the observations that are rows of every sample: all but force constants."""
-        return [kind for kind in self.observations if kind != "force_constants"]
 
     def cells(self) -> list[TrainingCell]:
         """Return the unrelaxed training cells, one a defect and size."""
@@ -255,6 +248,25 @@ class TrainingSet:
         """Return how this trainer asks its reference."""
         return Labelling(self.reference, self.executor, self.store, self.tag, self.progress.counter("labels"))
 
+    def _matching(self) -> dict[str, Constraints]:
+        cells, perfect = self.relax(), self._hosts()
+        equilibria = self._label([tagged(c.relaxed, "defect", c.defect) for c in cells], "equilibria")
+        others = [tagged(c.unrelaxed, "defect", c.defect) for c in cells]
+        others += [tagged(atoms, "perfect", "") for atoms in perfect]
+        wanted = "force_constants" in self.conditions
+        constants = list(zip(perfect, self.force_constants(), strict=True)) if wanted else []
+        found = matching_constraints(
+            self.basis,
+            self.one_body(),
+            self.conditions,
+            equilibria,
+            self._label(others, "references"),
+            constants,
+        )
+        if self.latest:
+            found |= transplant_constraints(self.basis, self.one_body(), self.conditions, self.latest)
+        return found
+
     def force_constants(self) -> list[ForceConstants]:
         """Return the reference's force constants of each size's perfect cell, from its Hessian or its forces."""
         return self._once(
@@ -291,20 +303,6 @@ class TrainingSet:
 
     def _calculator(self) -> Any:
         return as_factory(self.reference)()
-
-    def _once(self, stage: str, compute: Callable[[], Any]) -> Any:
-        if stage not in self._kept:
-            with self._timed(stage):
-                self._kept[stage] = compute()
-        return self._kept[stage]
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        """Time a stage without the stages that it calls."""
-        begun, inner = time.perf_counter(), sum(self.timings.values())
-        yield
-        elapsed = time.perf_counter() - begun
-        self.timings[stage] = elapsed - (sum(self.timings.values()) - inner)
 
 
 def tagged(atoms: Atoms, config_type: str, defect: str) -> Atoms:
