@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from ase_mlipgen.config.errors import ConfigError
 from ase_mlipgen.config.schema import (
+    Basis,
     BulkCrystal,
     Config,
+    DataConfig,
     FileDefect,
     InterstitialTable,
     SubstitutionTable,
@@ -27,8 +29,9 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from ase_mlipgen.basis import ACEBasis
+    from ase_mlipgen.data import DataSet
     from ase_mlipgen.progress import Progress
-    from ase_mlipgen.trainer import DefectTrainer
+    from ase_mlipgen.trainer import DataTrainer, DefectTrainer
 
 SHORT_NAMES = {
     "EAM2D": "ase_mlipgen.calculators.eam2d:EAM2D",
@@ -149,12 +152,15 @@ def named(name: str, key: str, folder: str | None = None) -> Callable[..., Any]:
 
 def basis(config: Config) -> "ACEBasis":
     """Return the basis; without elements, that of the crystal's and the defects'."""
+    return _basis(config.basis, lambda: _elements(config))
+
+
+def _basis(table: Basis, elements_of: Callable[[], list[str]]) -> "ACEBasis":
     from ase_mlipgen.basis import ACEBasis
 
-    table = config.basis
     options = table.model_dump(exclude={"elements", "core"})
     with _table("basis"):
-        elements = _elements(config) if table.elements is None else table.elements
+        elements = elements_of() if table.elements is None else table.elements
         return ACEBasis(elements, **options, core=None if table.core == "none" else table.core)
 
 
@@ -206,6 +212,34 @@ def trainer(
             executor=executor,
             store=store,
             tag=config.reference.tag,
+            progress=progress,
+        )
+
+
+def data(config: DataConfig) -> "DataSet":
+    """Read the labels of the files."""
+    from ase_mlipgen.data import read_data
+
+    table = config.data
+    with _table("data"):
+        return read_data(**table.model_dump(), want_stress="stress" in config.fit.observations)
+
+
+def data_trainer(config: DataConfig, progress: "Progress | bool" = True) -> "DataTrainer":
+    """Return the trainer on labels of files, ready to run."""
+    from ase_mlipgen.trainer import DataTrainer
+
+    labels, fit = data(config), config.fit
+    parts = labels, _basis(config.basis, lambda: labels.elements)
+    with _table("fit"):
+        return DataTrainer(
+            *parts,
+            weights=fit.weights,
+            matching=None if fit.matching == "none" else fit.matching,
+            observations=fit.observations,
+            rtol=fit.rtol,
+            scaling=None if fit.scaling == "none" else fit.scaling,
+            E0=fit.E0,
             progress=progress,
         )
 

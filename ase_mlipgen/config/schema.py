@@ -236,3 +236,70 @@ class Config(Table):
     fit: Fit = Field(default_factory=Fit)
     simulation: Simulation | None = None
     run: Run = Field(default_factory=Run)
+
+
+class Data(Table):
+    """Files of labels, in the place of crystal, defects, reference and training."""
+
+    files: Annotated[list[str], Field(min_length=1)] = Field(
+        description="extended XYZ, relative to this file; `mlipgen census` says what they hold"
+    )
+    test_files: list[str] = Field(default=[], description="test cells; a share of files if not given")
+    test_fraction: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.1, description="share of every group that is test cells, where there are no test_files"
+    )
+    seed: Count = Field(default=0, description="of the choice of test cells")
+    energy: str | None = Field(default=None, description='key in the files, such as "REF_energy"')
+    forces: str | None = Field(default=None, description='key in the files, such as "REF_forces"')
+    stress: str | None = Field(default=None, description='key in the files, such as "REF_stress"')
+    stress_unit: Literal["eV/A^3", "GPa", "kbar", "eV"] | None = Field(
+        default=None, description='"eV/A^3", "GPa", "kbar", or "eV": a virial, stress times volume'
+    )
+    stress_positive: Literal["tension", "compression"] | None = Field(
+        default=None, description='what a positive number means: "tension", as in ASE, or "compression"'
+    )
+    group: str = Field(default="config_type", description="key that says which kind a frame is")
+    relaxed: list[str] = Field(
+        default=["relaxed"], description="groups of relaxed defect cells: matched exactly"
+    )
+    unrelaxed: list[str] = Field(default=["unrelaxed"], description="groups of the same before relaxation")
+    perfect: list[str] = Field(default=["perfect"], description="groups of perfect crystals")
+    without_forces: Literal["refuse", "skip"] = Field(
+        default="refuse", description='frames that have no forces: "refuse" or "skip" them'
+    )
+
+
+class DataFit(Table):
+    """The least-squares problem."""
+
+    weights: dict[str, Weight | dict[str, Weight]] = Field(
+        default={"energy": 100.0, "forces": 1.0},
+        description="of squared residuals, as in eq. (4.2); or such a table a group",
+    )
+    matching: Literal["exact", "none"] | list[Literal["energies", "forces"]] = Field(
+        default="exact",
+        description='imposed exactly where files have the cells: "exact", "none", or of "energies", "forces"',
+    )
+    rtol: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=1e-6, description="relative tolerance of the rank"
+    )
+    scaling: Literal["column", "none"] = Field(
+        default="column", description='of columns before the tolerance is applied: to unit norm, or "none"'
+    )
+    observations: list[Literal["energy", "forces", "stress"]] = Field(
+        default=["energy", "forces"], description="what is fitted; may add stress"
+    )
+    E0: dict[str, Number] | None = Field(
+        default=None, description="energy of each element, eV; of isolated atoms, or fitted, if not given"
+    )
+
+
+class DataConfig(Table):
+    """A whole configuration that fits labels that are there already."""
+
+    data: Data
+    basis: Basis = Field(default_factory=Basis)
+    fit: DataFit = Field(default_factory=DataFit)
+
+
+AnyConfig = Config | DataConfig
