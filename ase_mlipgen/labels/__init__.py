@@ -6,18 +6,21 @@ training run.
 """
 
 from ase_mlipgen.labels.cell import LabelledCell, read_cells, write_cells
+from ase_mlipgen.labels.failure import Failure, LabelError, StoreError
 from ase_mlipgen.labels.identity import IdentityError, identity
 from ase_mlipgen.labels.reference import Label, as_factory, label_one
-from ase_mlipgen.labels.run import Configuration, LabelError, label
+from ase_mlipgen.labels.run import Configuration, label
 from ase_mlipgen.labels.store import LabelStore
 
 __all__ = [
     "Configuration",
+    "Failure",
     "IdentityError",
     "Label",
     "LabelError",
     "LabelStore",
     "LabelledCell",
+    "StoreError",
     "as_factory",
     "identity",
     "label",
