@@ -270,8 +270,8 @@ class LabelStore:
             yield
         except OSError as error:
             text = (
-                f"the label store {self.directory} cannot be written to: {error.strerror or error}; what was written before is "
-                f"kept, and the same run again goes on from there"
+                f"the label store {self.directory} cannot be written to: {error.strerror or error}; what was written "
+                f"before is kept, and the same run again goes on from there"
             )
             raise StoreError(error.errno, text) from error
 
