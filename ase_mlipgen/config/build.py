@@ -212,6 +212,8 @@ def trainer(
             executor=executor,
             store=store,
             tag=config.reference.tag,
+            time_limit=config.labels.time_limit,
+            retries=config.labels.retries,
             progress=progress,
         )
 

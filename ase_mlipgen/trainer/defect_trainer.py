@@ -99,6 +99,11 @@ class DefectTrainer(TrainingSet):
         coordination, so that weights mean about the same in both.
     uncertainty : bool
         Whether the model gets a posterior: see `LinearACE.get_uncertainty`.
+    time_limit : float, optional
+        s that one label may take; the reference then runs in a process of its own, which is ended at the limit.
+    retries : int
+        Further attempts at a label that failed. A label that fails for good does not stop the others; `LabelError`
+        lists all that did.
 
     Raises
     ------

@@ -24,7 +24,7 @@ from ase_mlipgen.fit import Constraints
 from ase_mlipgen.fit.rows import kinds_of
 from ase_mlipgen.fit.solve import Scaling
 from ase_mlipgen.fit.weights import parse
-from ase_mlipgen.labels import LabelledCell, LabelStore, as_factory, label
+from ase_mlipgen.labels import LabelledCell, LabelStore, as_factory, check_limits, label
 from ase_mlipgen.progress import Progress, duration
 from ase_mlipgen.result import Census, TrainingCell
 from ase_mlipgen.theory.cell_hessian import (
@@ -74,6 +74,8 @@ class TrainingSet(Fitting):
         on_unstable: Literal["raise", "warn"] = "raise",
         force_norm: Literal["l2", "dual"] = "l2",
         uncertainty: bool = True,
+        time_limit: float | None = None,
+        retries: int = 0,
     ) -> None:
         self.crystal, self.reference, self.basis = crystal, reference, basis
         several = defects if isinstance(defects, list | tuple) else [defects]
@@ -90,6 +92,7 @@ class TrainingSet(Fitting):
         self.optimizer, self.fmax, self.executor = optimizer, fmax, executor
         self.differences, self.on_unstable = force_constants, on_unstable
         self.force_norm, self.uncertainty = force_norm, uncertainty
+        self.time_limit, self.retries = time_limit, retries
         self.store = LabelStore(store) if isinstance(store, str | Path) else store
         self._begin(progress)
         self.matched: tuple[str, ...] = ()
@@ -120,7 +123,8 @@ class TrainingSet(Fitting):
         self._check_weights()
         if self.on_unstable not in ("raise", "warn"):
             raise ValueError(f'on_unstable = {self.on_unstable!r}: expected "raise" or "warn"')
-        as_factory(self.reference, self.executor)
+        check_limits(self.time_limit, self.retries)
+        as_factory(self.reference, self.executor, self.time_limit is not None)
         for cell in self.cells():
             self.basis.element_indices(cell.unrelaxed)
             self.basis.element_indices(cell.perfect)
@@ -223,7 +227,7 @@ class TrainingSet(Fitting):
         Raises
         ------
         LabelError
-            If the reference fails on a sample; with a store, finished labels are kept.
+            If the reference fails on samples; all others are labelled, and kept with a store.
         """
 
         def compute() -> tuple[list[LabelledCell], list[LabelledCell]]:
@@ -241,12 +245,16 @@ class TrainingSet(Fitting):
             if kind in {"energy", "forces", *self.observations}
         ]
         return label(
-            jobs, self.reference, self.executor, kinds, self.progress.counter(stage), self.store, self.tag
-        )
+            jobs, self.reference, self.executor, kinds, self.progress.counter(stage), self.store, self.tag,
+            self.time_limit, self.retries,
+        )  # fmt: skip
 
     def labelling(self) -> Labelling:
         """Return how this trainer asks its reference."""
-        return Labelling(self.reference, self.executor, self.store, self.tag, self.progress.counter("labels"))
+        return Labelling(
+            self.reference, self.executor, self.store, self.tag, self.progress.counter("labels"), self.time_limit,
+            self.retries,
+        )  # fmt: skip
 
     def _matching(self) -> dict[str, Constraints]:
         cells, perfect = self.relax(), self._hosts()
