@@ -22,7 +22,7 @@ def show(outcome: "Outcome", as_json: bool) -> None:
         "picture": str(folder / "summary.png"),
         "model": str(folder / "model.json"),
     }
-    if not outcome.result.test:
+    if not (outcome.result.test and outcome.result.cells):
         del files["picture"]
     if as_json:
         show_json({**outcome.numbers, "wall_time": outcome.wall_time, "files": files})

@@ -5,18 +5,27 @@ from typing import Annotated
 
 import typer
 
-from ase_mlipgen.cli.common import Changes, Debug, Json, Output, Quiet, Workers
-from ase_mlipgen.config import load
+from ase_mlipgen.cli.common import (
+    DEFAULT_RUN,
+    Changes,
+    Debug,
+    Json,
+    Output,
+    Quiet,
+    Retries,
+    TimeLimit,
+    Workers,
+    overrides,
+)
+from ase_mlipgen.config import load_any
 
 
 def run(
     config: Annotated[Path, typer.Argument(help="Configuration file.")],
-    output: Output = Path("runs/mlipgen"),
+    output: Output = DEFAULT_RUN,
     workers: Workers = None,
-    time_limit: Annotated[float | None, typer.Option(help="Seconds that one label may take.")] = None,
-    retries: Annotated[
-        int | None, typer.Option(help="Further attempts at a label that failed.", min=0)
-    ] = None,
+    time_limit: TimeLimit = None,
+    retries: Retries = None,
     changes: Changes = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -29,7 +38,5 @@ def run(
     from ase_mlipgen.cli.job import execute
     from ase_mlipgen.cli.outcome import show
 
-    options = {"run.workers": workers, "labels.time_limit": time_limit, "labels.retries": retries}
-    given = [f"{key}={value}" for key, value in options.items() if value is not None]
-    resolved = load(config, [*(changes or ()), *given])
+    resolved = load_any(config, overrides(changes, workers, time_limit, retries))
     show(execute(resolved, output, quiet, title=f"Training run {config.stem}"), as_json)

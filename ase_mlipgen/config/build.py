@@ -4,7 +4,9 @@ One function each; what a room refuses is reported with the table that it came f
 """
 
 import functools
+import hashlib
 import importlib
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from ase_mlipgen.data import DataSet
     from ase_mlipgen.progress import Progress
     from ase_mlipgen.trainer import DataTrainer, DefectTrainer
+    from ase_mlipgen.trainer.records import Recorded, Records
 
 SHORT_NAMES = {
     "EAM2D": "ase_mlipgen.calculators.eam2d:EAM2D",
@@ -188,12 +191,14 @@ def trainer(
     executor: Executor | None = None,
     store: str | Path | None = None,
     progress: "Progress | bool" = True,
+    asked: "Recorded | None" = None,
 ) -> "DefectTrainer":
-    """Return the trainer, ready to run."""
+    """Return the trainer, ready to run; with `asked`, on what that reference has answered before."""
     from ase_mlipgen.trainer import DefectTrainer
 
     training, fit = config.training, config.fit
-    parts = crystal(config), defects(config), reference(config), basis(config)
+    model = reference(config) if asked is None else asked
+    parts = crystal(config), defects(config), model, basis(config)
     names = ("size", "n_train", "n_test", "amplitude", "n_perfect", "fmax", "seed", "distribution")
     with _table("training"):
         return DefectTrainer(
@@ -244,6 +249,30 @@ def data_trainer(config: DataConfig, progress: "Progress | bool" = True) -> "Dat
             E0=fit.E0,
             progress=progress,
         )
+
+
+def remember(config: Config, trainer: "DefectTrainer", records: "Records") -> None:
+    """Write down who the reference is, so that `recorded` finds its answers without it."""
+    table = config.reference.model_dump(mode="json")
+    content = {
+        "table": table,
+        "identity": trainer.identity(),
+        "name": trainer.settings()["reference"],
+        "has_hessian": trainer.has_hessian(),
+    }
+    records.note(_note_of(table), content)
+
+
+def recorded(config: Config, records: "Records") -> "Recorded | None":
+    """Return the reference of a configuration as it was asked before; None if it was not."""
+    from ase_mlipgen.trainer.records import Recorded
+
+    found = records.noted(_note_of(config.reference.model_dump(mode="json")))
+    return None if found is None else Recorded(found["identity"], found["name"], bool(found["has_hessian"]))
+
+
+def _note_of(table: Mapping[str, Any]) -> str:
+    return "reference-" + hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def simulation(config: Config, trained: bool = True) -> "tuple[Atoms, Atoms] | None":

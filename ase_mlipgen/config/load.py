@@ -60,10 +60,7 @@ def load_any(path: str | Path, changes: Iterable[str] = ()) -> AnyConfig:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     try:
-        content = _content(text)
-        if "data" in content:
-            return _validate_data(content, path.parent, changes)
-        return validate(content, path.parent, changes)
+        return parse_any(text, path.parent, changes)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error.__cause__
 
@@ -71,6 +68,12 @@ def load_any(path: str | Path, changes: Iterable[str] = ()) -> AnyConfig:
 def parse(text: str, folder: str | Path = ".", changes: Iterable[str] = ()) -> Config:
     """Check TOML text; relative paths in it are relative to `folder`."""
     return validate(_content(text), folder, changes)
+
+
+def parse_any(text: str, folder: str | Path = ".", changes: Iterable[str] = ()) -> AnyConfig:
+    """Check TOML text of either kind."""
+    content = _content(text)
+    return (_validate_data if "data" in content else validate)(content, folder, changes)
 
 
 def _content(text: str) -> dict[str, Any]:
@@ -84,9 +87,9 @@ def _validate_data(content: dict[str, Any], folder: str | Path, changes: Iterabl
     if beside := [name for name in NOT_BESIDE_DATA if name in content]:
         tables = ", ".join(f"[{name}]" for name in beside)
         raise ConfigError(f"[data] stands in the place of {tables}: leave one of both out")
-    content.pop("run", None)  # how labels are computed; here they are there
+    content = {key: value for key, value in content.items() if key not in ("run", "labels")}
     for change in changes:
-        if not change.startswith("run."):
+        if not change.startswith(("run.", "labels.")):
             _change(content, change)
     try:
         config = DataConfig.model_validate(content)

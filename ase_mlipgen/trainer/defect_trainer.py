@@ -33,8 +33,10 @@ from ase_mlipgen.theory.stability import (
     require_stable,
     summarise,
 )
+from ase_mlipgen.trainer.asking import tagged
 from ase_mlipgen.trainer.fitting import OF_THE_FIT
-from ase_mlipgen.trainer.training_set import TrainingSet, tagged
+from ase_mlipgen.trainer.records import Recorded
+from ase_mlipgen.trainer.training_set import TrainingSet
 
 
 class DefectTrainer(TrainingSet):
@@ -161,19 +163,19 @@ class DefectTrainer(TrainingSet):
         The model's come from differences where the reference's do: most of the differences' error cancels.
         """
         found = []
-        for atoms, constants in zip(self._hosts(), self.force_constants(), strict=True):
+        for atoms, constants in zip(self.hosts(), self.force_constants(), strict=True):
             theirs, ours = (full_hessian(c, atoms) for c in (constants, force_constants(atoms, calculator)))
             found.append(
                 measure_operators(f"the perfect crystal, {len(atoms)} atoms", "", atoms, theirs, ours)
             )
         for cell, theirs in zip(self.relax(), self.defect_hessians(), strict=True):
-            ours = hessian_of(cell.relaxed, calculator, theirs is None or self._analytic())
+            ours = hessian_of(cell.relaxed, calculator, theirs is None or self.is_analytic())
             found.append(measure_operators(cell.name, cell.defect, cell.unrelaxed, theirs, ours))
         return found
 
     def _gate_reference(self) -> None:
         """Refuse an equilibrium that is none before labels are spent on it, where the Hessian costs nothing."""
-        if self.on_unstable == "raise" and self._analytic():
+        if self.on_unstable == "raise" and self.is_analytic():
             for cell, hessian in zip(self.relax(), self.defect_hessians(), strict=True):
                 require_stable([measure_operators(cell.name, cell.defect, cell.unrelaxed, hessian, None)])
 
@@ -193,7 +195,7 @@ class DefectTrainer(TrainingSet):
         self, calculator: LinearACE, fit: LinearFit, operators: list[CellOperators]
     ) -> tuple[Errors, Errors, dict[str, Errors]]:
         cells, (train, test) = self.relax(), self.label()
-        hosts, reference = self._hosts(), self.force_constants()
+        hosts, reference = self.hosts(), self.force_constants()
         largest = max(range(len(hosts)), key=lambda k: len(hosts[k]))
         own = force_constants(hosts[largest], calculator)
         percent = force_constants_percent(reference[largest], own)
@@ -334,6 +336,8 @@ class DefectTrainer(TrainingSet):
 
 def _name_of(reference: Any) -> str:
     """Return the dotted name of a calculator's class or of a factory, with the arguments of a partial."""
+    if isinstance(reference, Recorded):
+        return reference.name
     if isinstance(reference, partial):
         arguments = [repr(a) for a in reference.args] + [f"{k}={v!r}" for k, v in reference.keywords.items()]
         return f"{_name_of(reference.func)}({', '.join(arguments)})"

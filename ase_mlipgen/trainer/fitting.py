@@ -69,7 +69,8 @@ class Fitting(Stages):
         """Return the reference's Hessian of each relaxed training cell."""
         raise NotImplementedError
 
-    def _hosts(self) -> list[Atoms]:
+    def hosts(self) -> list[Atoms]:
+        """Return the perfect cell of each size."""
         raise NotImplementedError
 
     def _labelled_kinds(self) -> list[str]:
@@ -113,7 +114,7 @@ class Fitting(Stages):
         if self.force_norm == "l2":
             return None
         known = {(c.defect, len(c.unrelaxed)): force_metric(c.unrelaxed) for c in self.cells()}
-        known |= {("", len(host)): force_metric(host) for host in self._hosts()}
+        known |= {("", len(host)): force_metric(host) for host in self.hosts()}
         for cell in cells:  # transplanted ones are of other sizes
             if (cell.defect, len(cell.atoms)) not in known:
                 known[cell.defect, len(cell.atoms)] = force_metric(cell.atoms)
@@ -124,7 +125,7 @@ class Fitting(Stages):
         for cell, hessian in zip(self.relax(), self.defect_hessians(), strict=True):
             weight = weights_of(by_defect, cell.defect).force_constants
             yield from cell_blocks(self.basis, cell.relaxed, in_components(hessian, cell.unrelaxed), weight)
-        for host, constants in zip(self._hosts(), self.force_constants(), strict=True):
+        for host, constants in zip(self.hosts(), self.force_constants(), strict=True):
             yield from crystal_blocks(
                 self.basis,
                 host,

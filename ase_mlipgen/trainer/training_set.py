@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,6 @@ from ase_mlipgen.defects import (
     PointDefect,
     as_defect,
     displaced,
-    relax,
     training_cell,
     training_samples,
     unique_names,
@@ -24,24 +24,18 @@ from ase_mlipgen.fit import Constraints
 from ase_mlipgen.fit.rows import kinds_of
 from ase_mlipgen.fit.solve import Scaling
 from ase_mlipgen.fit.weights import parse
-from ase_mlipgen.labels import LabelledCell, LabelStore, as_factory, check_limits, label
-from ase_mlipgen.progress import Progress, duration
+from ase_mlipgen.labels import LabelledCell, LabelStore, as_factory, check_limits
+from ase_mlipgen.progress import Progress
 from ase_mlipgen.result import Census, TrainingCell
-from ase_mlipgen.theory.cell_hessian import (
-    analytic_hessian,
-    difference_cells,
-    has_hessian,
-    hessian_of_forces,
-)
-from ase_mlipgen.theory.certify import Labelling
 from ase_mlipgen.theory.force_constants import ForceConstants, force_constants
-from ase_mlipgen.theory.matching import checked_conditions, matching_constraints, transplant_constraints
-from ase_mlipgen.trainer.fitting import Fitting
+from ase_mlipgen.theory.matching import checked_conditions
+from ase_mlipgen.trainer.asking import Asking
+from ase_mlipgen.trainer.records import Records
 
 PAPER_WEIGHTS = {"energy": 100.0, "forces": 1.0}
 
 
-class TrainingSet(Fitting):
+class TrainingSet(Asking):
     """Arguments of a trainer, and the stages up to labels; see `DefectTrainer`."""
 
     def __init__(
@@ -97,6 +91,8 @@ class TrainingSet(Fitting):
         self._begin(progress)
         self.matched: tuple[str, ...] = ()
         self.constraints: Constraints | None = None
+        self.records: Records | None = None
+        self.partial = False
         self.transplants: list[LabelledCell] = []
         self.latest: list[LabelledCell] = []
         self.matched_size = max(self.sizes)
@@ -165,6 +161,13 @@ class TrainingSet(Fitting):
 
     def census(self) -> Census:
         """Return what the run will compute; nothing expensive is done."""
+        found = self._planned()
+        if absent := self.n_absent():
+            text = f"{absent} of {sum(map(len, self.sample()))} samples have no label and are left out"
+            found = replace(found, warnings=(*found.warnings, text))
+        return found
+
+    def _planned(self) -> Census:
         return take_census(
             self.cells(),
             self.basis,
@@ -173,30 +176,6 @@ class TrainingSet(Fitting):
             self.n_perfect,
             self._labelled_kinds(),
             bool(self.conditions),
-        )
-
-    def relax(self) -> list[TrainingCell]:
-        """Relax the training cells by the reference and return them.
-
-        Raises
-        ------
-        RelaxationError
-            If a cell does not reach `fmax`.
-        """
-        return self._once("relax", lambda: [self._relaxed(cell) for cell in self.cells()])
-
-    def _relaxed(self, cell: TrainingCell) -> TrainingCell:
-        found = relax(cell.unrelaxed, self._calculator(), self.optimizer, self.fmax, strict=True)
-        self.progress.say(f"  {cell.name}: relaxed in {found.steps} steps, {duration(found.wall_time)}")
-        return TrainingCell(
-            cell.name,
-            cell.defect,
-            cell.size,
-            cell.unrelaxed,
-            found.atoms,
-            cell.perfect,
-            found.steps,
-            found.wall_time,
         )
 
     def sample(self) -> tuple[list[Atoms], list[Atoms]]:
@@ -220,101 +199,3 @@ class TrainingSet(Fitting):
             return train, test
 
         return self._once("sample", draw)
-
-    def label(self) -> tuple[list[LabelledCell], list[LabelledCell]]:
-        """Label the samples by the reference; return training and test cells.
-
-        Raises
-        ------
-        LabelError
-            If the reference fails on samples; all others are labelled, and kept with a store.
-        """
-
-        def compute() -> tuple[list[LabelledCell], list[LabelledCell]]:
-            train, test = self.sample()
-            found = self._label([*train, *test], "labels")
-            return found[: len(train)], found[len(train) :]
-
-        return self._once("label", compute)
-
-    def _label(self, cells: Sequence[Atoms], stage: str) -> list[LabelledCell]:
-        jobs = [(a, a.info.get("config_type", "defect"), a.info.get("defect", "")) for a in cells]
-        kinds = [
-            kind
-            for kind in ("energy", "forces", "stress")
-            if kind in {"energy", "forces", *self.observations}
-        ]
-        return label(
-            jobs, self.reference, self.executor, kinds, self.progress.counter(stage), self.store, self.tag,
-            self.time_limit, self.retries,
-        )  # fmt: skip
-
-    def labelling(self) -> Labelling:
-        """Return how this trainer asks its reference."""
-        return Labelling(
-            self.reference, self.executor, self.store, self.tag, self.progress.counter("labels"), self.time_limit,
-            self.retries,
-        )  # fmt: skip
-
-    def _matching(self) -> dict[str, Constraints]:
-        cells, perfect = self.relax(), self._hosts()
-        equilibria = self._label([tagged(c.relaxed, "defect", c.defect) for c in cells], "equilibria")
-        others = [tagged(c.unrelaxed, "defect", c.defect) for c in cells]
-        others += [tagged(atoms, "perfect", "") for atoms in perfect]
-        wanted = "force_constants" in self.conditions
-        constants = list(zip(perfect, self.force_constants(), strict=True)) if wanted else []
-        found = matching_constraints(
-            self.basis,
-            self.one_body(),
-            self.conditions,
-            equilibria,
-            self._label(others, "references"),
-            constants,
-        )
-        if self.latest:
-            found |= transplant_constraints(self.basis, self.one_body(), self.conditions, self.latest)
-        return found
-
-    def force_constants(self) -> list[ForceConstants]:
-        """Return the reference's force constants of each size's perfect cell, from its Hessian or its forces."""
-        return self._once(
-            "force constants", lambda: [force_constants(atoms, self._calculator()) for atoms in self._hosts()]
-        )
-
-    def _hosts(self) -> list[Atoms]:
-        """Return the perfect cell of each size."""
-        return [cell.perfect for cell in self.cells()[:: len(self.defects)]]
-
-    def _largest_constants(self) -> ForceConstants:
-        hosts = self._hosts()
-        return self.force_constants()[max(range(len(hosts)), key=lambda k: len(hosts[k]))]
-
-    def defect_hessians(self) -> list[Any]:
-        """Return the reference's Hessian of each relaxed training cell, eV/Å^2; None where it was not asked for.
-
-        Analytic if the reference can, else from differences of forces, which are labels like others.
-        """
-        return self._once("defect hessians", lambda: [self._hessian(cell) for cell in self.relax()])
-
-    def _hessian(self, cell: TrainingCell) -> Any:
-        if self._analytic():
-            return analytic_hessian(cell.relaxed, self._calculator())
-        if not self.differences and "force_constants" not in self.observations:
-            return None
-        moved = [tagged(atoms, "defect", cell.defect) for atoms in difference_cells(cell.relaxed)]
-        return hessian_of_forces(
-            cell.relaxed, [found.forces for found in self._label(moved, "force constants")]
-        )
-
-    def _analytic(self) -> bool:
-        return self.differences is not False and has_hessian(self._calculator())
-
-    def _calculator(self) -> Any:
-        return as_factory(self.reference)()
-
-
-def tagged(atoms: Atoms, config_type: str, defect: str) -> Atoms:
-    """Return a copy that says which configuration of which defect it is."""
-    tagged = atoms.copy()
-    tagged.info.update(config_type=config_type, defect=defect)
-    return tagged
