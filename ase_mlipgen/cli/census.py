@@ -33,13 +33,14 @@ def census(
     if as_json:
         show_json({**found.todict(), "n_frames": len(frames)})
     else:
-        show(found, files, given)
+        show(found)
+        _show_table(found, files, stress is not None)
     if found.problems:
         fail("; ".join(found.problems), BAD_CONFIGURATION)
 
 
-def show(found: "DataCensus", files: list[Path], given: dict[str, str | None]) -> None:
-    """Print the table, what is doubtful, and the configuration that fits the files."""
+def show(found: "DataCensus") -> None:
+    """Print the table and what is doubtful."""
     head = (
         "file", "group", "frames", "atoms", "elements", "pbc", "energy (eV/atom)", "largest force (eV/Å)",
         "closest (Å)", "volume (Å^3/atom)", "no forces", "duplicates", "keys",
@@ -48,9 +49,13 @@ def show(found: "DataCensus", files: list[Path], given: dict[str, str | None]) -
     show_table("labels", head, rows, (2, 3, 6, 7, 8, 9, 10, 11))
     for text in found.warnings:
         typer.echo(f"warning: {text}")
+
+
+def _show_table(found: "DataCensus", files: list[Path], with_stress: bool) -> None:
+    """Print the configuration that fits the files."""
     if found.keys is not None:
         typer.echo("[data]\nfiles = " + json.dumps([str(path) for path in files], ensure_ascii=False))
-        for name in ("energy", "forces", *(["stress"] if given["stress"] else [])):
+        for name in ("energy", "forces", *(["stress"] if with_stress else [])):
             typer.echo(f"{name} = {json.dumps(getattr(found.keys, name))}")
 
 

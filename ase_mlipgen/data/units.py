@@ -6,7 +6,6 @@ number if they are in other units. Enter at `energy_over_work`, `doubts_of`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +19,8 @@ from ase_mlipgen.neighbors import pairs
 FARTHEST = 0.5
 """Å: frames with an atom further apart are not compared."""
 MOST_PAIRS = 200
+FARTHEST_APART = 5
+"""Frames of a file that lie further apart are not compared."""
 FEWEST_PAIRS = 3
 CORRELATED = 0.95
 BOHR, HARTREE = 0.529177210903, 27.211386245988
@@ -33,6 +34,8 @@ MEANINGS = {
     2.0 / BOHR: "energies in Rydberg, forces in Hartree/Bohr",
 }
 """What the energy's change over the work of the forces says, where it is not 1."""
+GOOD, NEAR = 1.4, 1.2
+"""Factors that the ratio may be off: random displacements leave some 15 %."""
 HUGE_FORCE, HUGE_STRESS, WEAK_COHESION = 100.0, 1.0, 0.35
 TOO_CLOSE, TOO_FAR = 0.5, 1.7
 """Nearest distances over sums of covalent radii: crystals have 0.8 to 1.3, noble gases more."""
@@ -79,15 +82,16 @@ def energy_over_work(frames: Sequence[Frame], keys: Keys) -> Ratio | None:
 
 
 def _neighbours(frames: Sequence[Frame], keys: Keys) -> Iterator[tuple[Frame, Frame]]:
-    """Give consecutive frames of the same atoms in the same cell."""
+    """Give pairs of frames of the same atoms in the same cell, consecutive ones first."""
     known: dict[bytes, list[Frame]] = {}
     for frame in frames:
         if keys.energy in frame.energies and keys.forces in frame.forces:
             atoms = frame.atoms
             key = atoms.numbers.tobytes() + np.round(atoms.cell.array, 6).tobytes() + atoms.pbc.tobytes()
             known.setdefault(key, []).append(frame)
-    for several in known.values():
-        yield from pairwise(several)
+    for gap in range(1, FARTHEST_APART + 1):
+        for several in known.values():
+            yield from zip(several, several[gap:], strict=False)
 
 
 def doubts_of(frames: Sequence[Frame], keys: Keys) -> list[str]:
@@ -103,13 +107,16 @@ def doubts_of(frames: Sequence[Frame], keys: Keys) -> list[str]:
 
 
 def _of_ratio(ratio: Ratio) -> Iterator[str]:
-    if abs(ratio.correlation) < CORRELATED or 0.8 < ratio.slope < 1.25:
+    if abs(ratio.correlation) < CORRELATED or 1.0 / GOOD < ratio.slope < GOOD:
         return
-    meaning = next((text for x, text in MEANINGS.items() if abs(ratio.slope / x - 1.0) < 0.05), "")
-    if ratio.n_atoms is not None and abs(ratio.slope * ratio.n_atoms - 1.0) < 0.05:
-        meaning = " or ".join(filter(None, ["energies for each atom", meaning]))
     if ratio.slope < 0.0:
         meaning = "forces of the wrong sign (gradients)"
+    else:
+        known = dict(MEANINGS)
+        if ratio.n_atoms is not None:
+            known[1.0 / ratio.n_atoms] = "energies for each atom"
+        near = {abs(np.log(ratio.slope / x)): text for x, text in known.items()}
+        meaning = ", or ".join(near[x] for x in sorted(near) if x < np.log(NEAR))
     yield (
         f"between frames near one another ({ratio.n_pairs} pairs) energies change by {ratio.slope:.4g} times the work "
         f"of the forces, where 1 is expected: {meaning or 'energies and forces do not belong together'}? Expected are "
