@@ -190,8 +190,14 @@ class TrainingResult:
         Raises
         ------
         ValueError
-            The result has no trainer and no labelling was given; or the cell does not fit, see there.
+            The result has no trainer and no labelling was given, or no training cell, as a fit of files may have none;
+            or the cell does not fit, see there.
         """
+        if not self.cells:
+            raise ValueError(
+                "this result has no training cell to take cores from: it was fitted to files of labels without "
+                "relaxed, unrelaxed and perfect cells"
+            )
         if labelling is None:
             labelling = self._trainer("certify(atoms, Labelling(reference))").labelling()
         if self.trainer is not None:

@@ -146,6 +146,8 @@ def test_matching_conditions_hold_where_the_files_have_the_cells(tmp_path):
     result = DataTrainer(read_data(path), basis, progress=False, uncertainty=False).run()
     assert result.matched == ("energies", "forces")
     assert len(result.cells) == 1
+    assert 0.0 < result.errors.eps_F < 1.0
+    assert result.errors.eps_F > result.errors.force_rmse
     start, end, crystal = read(path, ":3")
     for atoms in (start, end, crystal):
         energy = atoms.info["REF_energy"]

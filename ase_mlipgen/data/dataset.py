@@ -9,15 +9,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
+from ase import Atoms
 from ase.build import make_supercell
 
 from ase_mlipgen.data.frames import Frame, places, read_frames
 from ase_mlipgen.data.keys import AmbiguousDataError, Keys, choose_keys
 from ase_mlipgen.data.units import doubts_of
+from ase_mlipgen.defects import minimum_image
 from ase_mlipgen.labels import LabelledCell
 
 AT_REST = 0.05
 """eV/Å, at most, on an atom of a frame that is called relaxed."""
+ON_SITE = 0.5
+"""Å: an atom that close to a site of the crystal stands on it."""
 PERFECT = 1e-2
 """eV/Å, at most, on an atom of a perfect crystal; one that is displaced is a sample like others."""
 SAME_CELL = 1e-4
@@ -234,6 +239,27 @@ def _shared(train: Sequence[Frame], test: Sequence[Frame]) -> list[str]:
     return [
         f"{len(both)} test frames are training frames as well ({places(both)}): test errors are too small"
     ]
+
+
+def core_of(cell: Atoms, perfect: Atoms) -> npt.NDArray[np.float64] | None:
+    """Return where the defect of an unrelaxed cell is, (3,), Å; None where that cannot be told.
+
+    The mean of the sites of the crystal without an atom of their element and of the atoms without a site of theirs.
+
+    Parameters
+    ----------
+    cell, perfect : Atoms
+        In the same cell, on the same sites.
+    """
+    apart = minimum_image(cell.positions[None, :, :] - perfect.positions[:, None, :], cell)
+    on_site = np.linalg.norm(apart, axis=2) < ON_SITE
+    same_si = on_site & (perfect.numbers[:, None] == cell.numbers[None, :])
+    vacant, extra = ~same_si.any(axis=1), ~same_si.any(axis=0)
+    places = np.concatenate([perfect.positions[vacant], cell.positions[extra]])
+    if len(places) == 0 or 2 * vacant.sum() > len(perfect):
+        return None
+    together = places[0] + minimum_image(places - places[0], cell)
+    return np.asarray(together.mean(axis=0))
 
 
 def crystal_of(cell: LabelledCell, perfect: Sequence[LabelledCell]) -> tuple[LabelledCell, Any] | None:

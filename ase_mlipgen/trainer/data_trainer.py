@@ -1,16 +1,17 @@
 """A trainer on labels that are there already: no reference is asked. Enter at `DataTrainer`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.linear_ace import LinearACE
 from ase_mlipgen.data import DataSet
-from ase_mlipgen.data.dataset import crystal_of
-from ase_mlipgen.defects import cell_width
+from ase_mlipgen.data.dataset import core_of, crystal_of
+from ase_mlipgen.defects import cell_width, minimum_image
 from ase_mlipgen.fit import Constraints, LinearFit, count_rows, memory
 from ase_mlipgen.fit.one_body import average_E0
 from ase_mlipgen.fit.rows import kinds_of
@@ -29,6 +30,10 @@ PLAIN = (
     "no frame is called a relaxed defect cell beside a perfect crystal that fills its cell, so that nothing is matched "
     "exactly: this is a plain fit"
 )
+
+
+SAMPLE = 1.0
+"""Å: atoms of a sample are at most that far from the sites of its training cell."""
 
 
 class DataTrainer(Fitting):
@@ -137,7 +142,7 @@ class DataTrainer(Fitting):
             if before is not None:
                 name = f"{relaxed.defect}, {len(relaxed.atoms)} atoms"
                 size = round(cell_width(perfect))
-                states = before.atoms, relaxed.atoms, perfect
+                states = _with_core(before.atoms, perfect), relaxed.atoms, perfect
                 found.append(TrainingCell(name, relaxed.defect, size, *states, 0, 0.0))
         return found
 
@@ -213,14 +218,27 @@ class DataTrainer(Fitting):
         )
 
     def _measure(self, calculator: LinearACE, fit: LinearFit) -> tuple[Errors, Errors, dict[str, Errors]]:
+        around = self._around()
+
         def errors(cells: Sequence[LabelledCell]) -> Errors:
-            return measure(calculator, cells, self.relax(), fit, float("nan"))
+            return measure(calculator, cells, around, fit, float("nan"))
 
         by_group = {
             name or "perfect": errors([cell for cell in self.data.test if cell.defect == name])
             for name in dict.fromkeys(cell.defect for cell in self.data.test)
         }
         return errors(self.data.test), errors(self.data.train), by_group
+
+    def _around(self) -> list[TrainingCell]:
+        """Return training cells under the names of the groups that are samples around them: there eps_F is defined."""
+        found = []
+        for cell in self.relax():
+            for name in self.groups():
+                several = [c.atoms for c in (*self.data.train, *self.data.test) if c.defect == name]
+                several = [atoms for atoms in several if len(atoms) == len(cell.unrelaxed)]
+                if several and all(_is_around(atoms, cell) for atoms in several):
+                    found.append(replace(cell, defect=name))
+        return found
 
     def settings(self) -> dict[str, Any]:
         """Return every argument in a form that JSON can hold."""
@@ -234,3 +252,18 @@ class DataTrainer(Fitting):
             "isolated atoms": dict(self.data.E0),
             **{name: getattr(self, name) for name in names},
         }
+
+
+def _with_core(unrelaxed: Atoms, perfect: Atoms) -> Atoms:
+    """Return a copy that says where its defect is, if that can be told."""
+    atoms = unrelaxed.copy()
+    if (core := core_of(atoms, perfect)) is not None:
+        atoms.info["defect_centres"] = [core.tolist()]
+    return atoms
+
+
+def _is_around(atoms: Atoms, cell: TrainingCell) -> bool:
+    """Whether a frame has the atoms of a training cell, in the same cell and near the same sites."""
+    sites = cell.unrelaxed
+    same = np.array_equal(atoms.numbers, sites.numbers) and np.allclose(atoms.cell.array, sites.cell.array)
+    return same and float(np.abs(minimum_image(atoms.positions - sites.positions, sites)).max()) < SAMPLE
