@@ -26,6 +26,8 @@ START = 300.0
 """s that a child may take to start and to import the reference."""
 WATCH = 0.5
 """s after which a child notices at the latest that its parent is gone, unless compiled code holds it."""
+BURIAL = 10.0
+"""s that the system may take to end a process that has closed its pipe."""
 READY = "ready"
 MAIN = 'a script that has labels computed in processes needs `if __name__ == "__main__":` around it'
 _children: "dict[tuple[int, int], Child]" = {}
@@ -83,13 +85,12 @@ class Child:
             wait([self.connection, self.process.sentinel], limit)
             if self.connection.poll():
                 return self.connection.recv()
+            silent = self.process.is_alive()
         except (EOFError, OSError):
-            self.process.join(WATCH)
-        alive = self.process.is_alive()
-        if alive and not self.ended:
-            return self._refuse(
-                "hanging", TimeoutError(f"no answer within {limit:g} s" if limit else "no answer")
-            )
+            silent = False
+        if silent:
+            told = f"no answer within {limit:g} s" if limit else "no answer"
+            return self._refuse("hanging", TimeoutError(told))
         return self._refuse("died", ChildProcessError(self._death()))
 
     def _refuse(self, verdict: Any, error: Exception) -> Refusal:
@@ -99,7 +100,7 @@ class Child:
         return Refusal(verdict, str(error), error)
 
     def _death(self) -> str:
-        self.process.join(WATCH)
+        self.process.join(BURIAL)
         code = self.process.exitcode
         if code is None or code >= 0:
             remedy = "" if self.ready else f" before it was ready; {MAIN}"
