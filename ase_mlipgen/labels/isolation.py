@@ -82,10 +82,9 @@ class Child:
     def _answer(self, message: Any, limit: float | None) -> Any:
         try:
             self.connection.send(message)
-            wait([self.connection, self.process.sentinel], limit)
+            silent = not wait([self.connection, self.process.sentinel], limit)
             if self.connection.poll():
                 return self.connection.recv()
-            silent = self.process.is_alive()
         except (EOFError, OSError):
             silent = False
         if silent:

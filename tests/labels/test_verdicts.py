@@ -73,7 +73,7 @@ def test_hangs_and_crashes_cost_one_label_each(tmp_path, where, processes):
     executor = {"serial": None, "threads": ThreadPoolExecutor(2), "processes": processes}[where]
     cells = springs(0, HANGS, 0, SEGFAULTS, IS_KILLED, 0)
     begun = time.perf_counter()
-    found = failures(cells, partial(unruly, log), executor, store=store, time_limit=1.0)
+    found = failures(cells, partial(unruly, log), executor, store=store, tag="log", time_limit=1.0)
     assert time.perf_counter() - begun < 60
     assert {n: f.verdict for n, f in found.items()} == {1: "hanging", 3: "died", 4: "died"}
     assert found[1].reason == "no answer within 1 s"
@@ -82,7 +82,7 @@ def test_hangs_and_crashes_cost_one_label_each(tmp_path, where, processes):
     assert len(store) == 3
     assert lines(log) == [0, 1, 2, 3, 4, 5]
     plain = label([cells[i] for i in (0, 2, 5)], unruly)
-    kept = label([cells[i] for i in (0, 2, 5)], partial(unruly, log), store=store)
+    kept = label([cells[i] for i in (0, 2, 5)], partial(unruly, log), store=store, tag="log")
     assert lines(log) == [0, 1, 2, 3, 4, 5]
     for a, b in zip(plain, kept, strict=True):
         assert (a.energy, a.forces.tobytes()) == (b.energy, b.forces.tobytes())
@@ -99,7 +99,7 @@ def test_a_process_pool_survives_a_crash_without_a_limit(processes):
 def test_failures_are_kept_and_only_they_are_tried_again(tmp_path):
     store, log = LabelStore(tmp_path / "store"), tmp_path / "log"
     cells = springs(0, 6, 0, 7)
-    found = failures(cells, partial(unruly, log), store=store, retries=2)
+    found = failures(cells, partial(unruly, log), store=store, tag="log", retries=2)
     assert [f.attempts for f in found.values()] == [3, 3]
     assert lines(log) == [0, 1, 1, 1, 2, 3, 3, 3]
     kept = store.failures()
@@ -110,7 +110,7 @@ def test_failures_are_kept_and_only_they_are_tried_again(tmp_path):
         x = {"raised": 6, "not finite": 7}[failure.verdict]
         assert store.failed_atoms(key).positions[0, 0] == x
     log.unlink()
-    failures(cells, partial(unruly, log), store=store)
+    failures(cells, partial(unruly, log), store=store, tag="log")
     assert lines(log) == [1, 3]
 
 
@@ -240,13 +240,13 @@ def test_labels_that_a_worker_writes_elsewhere_are_written_here(tmp_path, monkey
 def test_another_run_at_work_is_waited_for(tmp_path):
     """While one label is claimed by somebody else, the others are made; it is made when that one gives up."""
     store, log = LabelStore(tmp_path / "store"), tmp_path / "log"
-    label(springs(0), partial(unruly, log), store=store)
+    label(springs(0), partial(unruly, log), store=store, tag="log")
     (key,) = store.keys()
     store.path(key).unlink()
     log.unlink()
     claim = store.claim(key)
     done = threading.Thread(
-        target=label, args=(springs(0, 0, 0), partial(unruly, log)), kwargs={"store": store}
+        target=label, args=(springs(0, 0, 0), partial(unruly, log)), kwargs={"store": store, "tag": "log"}
     )
     done.start()
     for _ in range(200):
