@@ -151,7 +151,7 @@ class LabelStore:
         try:
             content = path.read_bytes()
             if hashlib.sha256(content).hexdigest() != record[1]["arrays"]:
-                raise ValueError("their checksum does not agree with the label's")
+                raise ValueError("its checksum does not agree with the label's")
             with np.load(io.BytesIO(content)) as arrays:
                 return {name: arrays[name] for name in arrays.files}
         except (FileNotFoundError, *UNREADABLE) as error:
