@@ -68,10 +68,14 @@ class Child:
         self.ready = False
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, os.getpid()), name="label", daemon=True)
+        process = context.Process(target=_serve, args=(theirs, os.getpid()), name="label", daemon=True)
         with _may_have_children():
-            self.process.start()
+            process.start()
         theirs.close()
+        self.process = process
+        if self.ended:  # while it started
+            self.end(False)
+            raise Ended("the run was ended")
         answer = self._answer(self.factory, START)
         if answer == READY:
             self.ready = True

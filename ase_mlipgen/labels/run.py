@@ -195,7 +195,7 @@ class _Run:
     def _lost(self, i: int, error: BaseException) -> Failure:
         job = self.jobs[i]
         cause = error if isinstance(error, Exception) else RuntimeError(str(error))
-        reason = f"its worker was lost ({type(error).__name__}: {error})"
+        reason = f"no answer from its worker ({type(error).__name__}: {error})"
         return Failure("died", reason, 1, job.config_type, job.defect, len(job.atoms), error=cause)
 
     def _take(self, i: int, outcome: Outcome) -> bool:

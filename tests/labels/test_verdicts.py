@@ -216,7 +216,7 @@ def test_a_worker_that_dies_with_its_pool_is_listed(tmp_path):
             raise BrokenProcessPool("all gone")
 
     found = failures(springs(0, 0), unruly, Broken(1))
-    assert "its worker was lost (BrokenProcessPool: all gone)" in found[1].reason
+    assert "no answer from its worker (BrokenProcessPool: all gone)" in found[1].reason
 
 
 def test_labels_that_a_worker_writes_elsewhere_are_written_here(tmp_path, monkeypatch, caplog):
