@@ -5,12 +5,13 @@ and shared, `status_of` says what one holds; `export_labels` and `import_labels`
 Labels are the only expensive thing of a training run.
 """
 
+from ase_mlipgen.labels.asked import Configuration, check_limits
 from ase_mlipgen.labels.cell import LabelledCell, read_cells, write_cells
 from ase_mlipgen.labels.exchange import export_labels, import_labels
 from ase_mlipgen.labels.failure import Failure, LabelError, StoreError
 from ase_mlipgen.labels.identity import IdentityError, identity
 from ase_mlipgen.labels.reference import Label, as_factory, label_one
-from ase_mlipgen.labels.run import Configuration, check_limits, label
+from ase_mlipgen.labels.run import label
 from ase_mlipgen.labels.status import StoreStatus, status_of
 from ase_mlipgen.labels.store import LabelStore
 

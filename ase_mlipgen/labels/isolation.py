@@ -26,6 +26,8 @@ START = 300.0
 """s that a child may take to start and to import the reference."""
 WATCH = 0.5
 """s after which a child notices at the latest that its parent is gone, unless compiled code holds it."""
+BURIAL = 10.0
+"""s that the system may take to end a process that has closed its pipe."""
 READY = "ready"
 MAIN = 'a script that has labels computed in processes needs `if __name__ == "__main__":` around it'
 _children: "dict[tuple[int, int], Child]" = {}
@@ -66,10 +68,14 @@ class Child:
         self.ready = False
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, os.getpid()), name="label", daemon=True)
+        process = context.Process(target=_serve, args=(theirs, os.getpid()), name="label", daemon=True)
         with _may_have_children():
-            self.process.start()
+            process.start()
         theirs.close()
+        self.process = process
+        if self.ended:  # while it started
+            self.end(False)
+            raise Ended("the run was ended")
         answer = self._answer(self.factory, START)
         if answer == READY:
             self.ready = True
@@ -80,16 +86,14 @@ class Child:
     def _answer(self, message: Any, limit: float | None) -> Any:
         try:
             self.connection.send(message)
-            wait([self.connection, self.process.sentinel], limit)
+            silent = not wait([self.connection, self.process.sentinel], limit)
             if self.connection.poll():
                 return self.connection.recv()
         except (EOFError, OSError):
-            self.process.join(WATCH)
-        alive = self.process.is_alive()
-        if alive and not self.ended:
-            return self._refuse(
-                "hanging", TimeoutError(f"no answer within {limit:g} s" if limit else "no answer")
-            )
+            silent = False
+        if silent:
+            told = f"no answer within {limit:g} s" if limit else "no answer"
+            return self._refuse("hanging", TimeoutError(told))
         return self._refuse("died", ChildProcessError(self._death()))
 
     def _refuse(self, verdict: Any, error: Exception) -> Refusal:
@@ -99,7 +103,7 @@ class Child:
         return Refusal(verdict, str(error), error)
 
     def _death(self) -> str:
-        self.process.join(WATCH)
+        self.process.join(BURIAL)
         code = self.process.exitcode
         if code is None or code >= 0:
             remedy = "" if self.ready else f" before it was ready; {MAIN}"

@@ -165,7 +165,8 @@ def label_one(factory: Factory, atoms: Atoms, want_stress: bool = False) -> Labe
         raise UnusableLabel(problem, "wrong shape")
     if problem := not_finite(energy, forces, stress):
         raise UnusableLabel(problem, "not finite")
-    if getattr(calculator, "converged", None) is False:
+    converged = getattr(calculator, "converged", None)
+    if isinstance(converged, bool | np.bool_) and not converged:
         raise UnusableLabel(f"{type(calculator).__name__}.converged is False", "not converged")
     return Label(energy, forces, stress)
 

@@ -14,10 +14,11 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, as_completed
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from ase import Atoms
 
+from ase_mlipgen.labels.asked import Configuration, check_limits, observations_of
 from ase_mlipgen.labels.cell import LabelledCell
 from ase_mlipgen.labels.failure import Failure, LabelError, StoreError
 from ase_mlipgen.labels.identity import identity
@@ -27,19 +28,10 @@ from ase_mlipgen.labels.reference import Factory, Label, as_factory
 from ase_mlipgen.labels.store import LabelStore
 from ase_mlipgen.labels.worker import BUSY, Job, Outcome, Terms, settle, work
 
-OBSERVATIONS = ("energy", "forces", "stress")
 POLL = (0.05, 2.0)
 """s between two looks at what others compute: at first, and at most."""
 Progress = Callable[[int, int], None]
 logger = logging.getLogger(__name__)
-
-
-class Configuration(NamedTuple):
-    """What is to be labelled: atoms, "defect" or "perfect", and the name of the defect."""
-
-    atoms: Atoms
-    config_type: str = "defect"
-    defect: str = ""
 
 
 def label(
@@ -94,7 +86,7 @@ def label(
     ValueError
         `time_limit` is not positive, `retries` negative, or an observation unknown.
     """
-    wanted = _observations(observations)
+    wanted = observations_of(observations)
     check_limits(time_limit, retries)
     configurations = [Configuration(c) if isinstance(c, Atoms) else Configuration(*c) for c in cells]
     factory = as_factory(reference, executor, time_limit is not None)
@@ -112,27 +104,6 @@ def label(
     )
     labels = _Run(jobs, terms, executor, progress, store).labels()
     return [LabelledCell(j.atoms.copy(), *labels[i], j.config_type, j.defect) for i, j in enumerate(jobs)]
-
-
-def check_limits(time_limit: float | None, retries: int) -> None:
-    """Refuse limits that mean nothing.
-
-    Raises
-    ------
-    ValueError
-    """
-    if time_limit is not None and not time_limit > 0:
-        raise ValueError(f"time_limit = {time_limit}: expected seconds, above zero, or None")
-    if retries < 0:
-        raise ValueError(f"retries = {retries}: expected a number of further attempts, not below zero")
-
-
-def _observations(observations: Iterable[str]) -> set[str]:
-    given = [observations] if isinstance(observations, str) else list(observations)
-    for name in given:
-        if name not in OBSERVATIONS:
-            raise ValueError(f"cannot label {name!r}; a label has {', '.join(OBSERVATIONS)}")
-    return {"energy", "forces", *given}
 
 
 def _token(factory: Factory) -> str:
@@ -224,7 +195,7 @@ class _Run:
     def _lost(self, i: int, error: BaseException) -> Failure:
         job = self.jobs[i]
         cause = error if isinstance(error, Exception) else RuntimeError(str(error))
-        reason = f"its worker was lost ({type(error).__name__}: {error})"
+        reason = f"no answer from its worker ({type(error).__name__}: {error})"
         return Failure("died", reason, 1, job.config_type, job.defect, len(job.atoms), error=cause)
 
     def _take(self, i: int, outcome: Outcome) -> bool:

@@ -7,7 +7,7 @@ first written, are read as well. Beside ``KEY.json`` there may be ``KEY.npz`` wi
 computes it, ``KEY.failed.json`` if the reference gave no label, and ``KEY.damaged``, set aside.
 
 Files are written to a temporary name, flushed to disk and renamed, so a reader never sees half a label. Names are
-flushed at most once in `SETTLE` seconds, so a power cut costs at most the labels of the last second, and a killed
+flushed at most once in a second, so a power cut costs at most the labels of the last second, and a killed
 process none. Each file holds a checksum and its key; one that does not agree is reported and made again.
 """
 
@@ -15,9 +15,7 @@ import hashlib
 import io
 import logging
 import os
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +23,20 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
-from ase_mlipgen.durable import flush, replacing
 from ase_mlipgen.labels.cell import LabelledCell
 from ase_mlipgen.labels.claims import Claim, ClaimState, state_of, take
-from ase_mlipgen.labels.failure import Failure, StoreError
+from ase_mlipgen.labels.failure import Failure
 from ase_mlipgen.labels.key import key_of
 from ase_mlipgen.labels.record import FORMAT, atoms_of, described, opened, sealed
 from ase_mlipgen.labels.reference import Label
+from ase_mlipgen.labels.shelves import Shelves
 
 __all__ = ["LabelStore", "key_of"]
-SETTLE = 1.0
-"""s for which names of new labels may wait to be flushed to disk."""
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 logger = logging.getLogger(__name__)
 
 
-class LabelStore:
+class LabelStore(Shelves):
     """A directory of labels, which several processes and hosts may use at once.
 
     Parameters
@@ -48,12 +44,6 @@ class LabelStore:
     directory : str or Path
         Made if it does not exist.
     """
-
-    def __init__(self, directory: str | Path) -> None:
-        self.directory = Path(directory)
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self._unsettled: set[Path] = set()
-        self._settled = float("-inf")
 
     def __repr__(self) -> str:
         return f"LabelStore({str(self.directory)!r})"
@@ -63,13 +53,13 @@ class LabelStore:
 
     def path(self, key: str) -> Path:
         """File of the label `key`; of a flat store, the one that is there."""
-        path = self._beside(key, "json")
+        path = self.beside(key, "json")
         flat = self.directory / path.name
         return flat if not path.exists() and flat.exists() else path
 
     def keys(self) -> Iterator[str]:
         """Yield the keys of all labels, damaged ones included."""
-        for path in self._files(".json"):
+        for path in self.files(".json"):
             if not path.name.endswith(".failed.json"):
                 yield path.stem
 
@@ -136,22 +126,22 @@ class LabelStore:
             "forces": label.forces.tolist(),
             "stress": None if label.stress is None else label.stress.tolist(),
         }
-        with self._writing(key):
+        with self.writing(key):
             if arrays:
                 record["arrays"] = self._put_arrays(key, arrays)
-            self._write(self._beside(key, "json"), sealed(record))
-            self._beside(key, "failed.json").unlink(missing_ok=True)
+            self.write(self.beside(key, "json"), sealed(record))
+            self.beside(key, "failed.json").unlink(missing_ok=True)
 
     def arrays(self, key: str) -> dict[str, npt.NDArray[Any]] | None:
         """Return the arrays beside the label `key`; None if there are none, or damaged, which is logged."""
         record = self._record(key)
         if record is None or "arrays" not in record[1]:
             return None
-        path = self._beside(key, "npz")
+        path = self.beside(key, "npz")
         try:
             content = path.read_bytes()
             if hashlib.sha256(content).hexdigest() != record[1]["arrays"]:
-                raise ValueError("their checksum does not agree with the label's")
+                raise ValueError("its checksum does not agree with the label's")
             with np.load(io.BytesIO(content)) as arrays:
                 return {name: arrays[name] for name in arrays.files}
         except (FileNotFoundError, *UNREADABLE) as error:
@@ -160,7 +150,7 @@ class LabelStore:
 
     def set_aside(self, key: str) -> None:
         """Rename what is at the place of the label `key`, if anything, to ``KEY.damaged``; for who holds the claim."""
-        for path in (self._beside(key, "json"), self.directory / f"{key}.json"):
+        for path in (self.beside(key, "json"), self.directory / f"{key}.json"):
             if path.exists():
                 os.replace(path, path.with_suffix(".damaged"))
 
@@ -171,7 +161,7 @@ class LabelStore:
         ------
         StoreError
         """
-        path = self._beside(key, "failed.json")
+        path = self.beside(key, "failed.json")
         record = {
             "format": FORMAT,
             "key": key,
@@ -179,14 +169,14 @@ class LabelStore:
             **failure.record(),
             **described(atoms),
         }
-        with self._writing(key):
-            self._write(path, sealed(record))
+        with self.writing(key):
+            self.write(path, sealed(record))
         return str(path)
 
     def failure(self, key: str) -> Failure | None:
         """Return why there is no label `key`; None if it was not tried, or a label was made since."""
         record = self._failed(key)
-        return None if record is None else Failure.of(record, str(self._beside(key, "failed.json")))
+        return None if record is None else Failure.of(record, str(self.beside(key, "failed.json")))
 
     def failed_atoms(self, key: str) -> Atoms | None:
         """Return the configuration of a failure, to look at it; None if there is none."""
@@ -195,7 +185,7 @@ class LabelStore:
 
     def failures(self) -> dict[str, Failure]:
         """Return all failures by key."""
-        keys = sorted(path.name.removesuffix(".failed.json") for path in self._files(".failed.json"))
+        keys = sorted(path.name.removesuffix(".failed.json") for path in self.files(".failed.json"))
         return {key: failure for key in keys if (failure := self.failure(key)) is not None}
 
     def claim(self, key: str) -> Claim | None:
@@ -205,42 +195,21 @@ class LabelStore:
         ------
         StoreError
         """
-        with self._writing(key):
-            return take(self._beside(key, "claim"))
+        with self.writing(key):
+            return take(self.beside(key, "claim"))
 
     def claimed(self, key: str) -> bool:
         """Whether a living process computes the label `key`."""
-        state = state_of(self._beside(key, "claim"))
+        state = state_of(self.beside(key, "claim"))
         return state is not None and state.alive
 
     def claims(self) -> list[ClaimState]:
         """Return all claims, dead ones included."""
-        states = (state_of(path) for path in self._files(".claim"))
+        states = (state_of(path) for path in self.files(".claim"))
         return [state for state in states if state is not None]
 
-    def clean(self, key: str) -> None:
-        """Remove what killed processes left of their attempts to write `key`; for who holds the claim."""
-        for leftover in (self.directory / key[:2]).glob(f".*.{key}.*"):
-            leftover.unlink(missing_ok=True)
-
-    def settle(self) -> None:
-        """Flush names of new labels to disk."""
-        unsettled, self._unsettled = self._unsettled, set()
-        for folder in unsettled:
-            flush(folder)
-        self._settled = time.monotonic()
-
-    def _beside(self, key: str, suffix: str) -> Path:
-        return self.directory / key[:2] / f"{key}.{suffix}"
-
-    def _files(self, ending: str) -> Iterator[Path]:
-        for folder in [self.directory, *sorted(f for f in self.directory.glob("[!.]?") if f.is_dir())]:
-            with os.scandir(folder) as entries:
-                names = [e.name for e in entries if e.name.endswith(ending) and not e.name.startswith(".")]
-            yield from (folder / name for name in names)
-
     def _record(self, key: str) -> tuple[Label, dict[str, Any]] | None:
-        for path in (self._beside(key, "json"), self.directory / f"{key}.json"):
+        for path in (self.beside(key, "json"), self.directory / f"{key}.json"):
             try:
                 content = opened(path.read_text(encoding="utf-8"), key)
                 return _label(content), content
@@ -255,37 +224,17 @@ class LabelStore:
 
     def _failed(self, key: str) -> dict[str, Any] | None:
         try:
-            return opened(self._beside(key, "failed.json").read_text(encoding="utf-8"), key)
+            return opened(self.beside(key, "failed.json").read_text(encoding="utf-8"), key)
         except (FileNotFoundError, *UNREADABLE):
             return None
 
-    @contextmanager
-    def _writing(self, key: str) -> Iterator[None]:
-        """Make the sub-directory; say of which store a disk refuses what."""
-        folder = self.directory / key[:2]
-        try:
-            if not folder.is_dir():
-                folder.mkdir(parents=True, exist_ok=True)
-                self._unsettled.add(self.directory)
-            yield
-        except OSError as error:
-            text = (
-                f"the label store {self.directory} cannot be written to: {error.strerror or error}; what was written "
-                f"before is kept, and the same run again goes on from there"
-            )
-            raise StoreError(error.errno, text) from error
-
-    def _write(self, path: Path, content: str | bytes) -> None:
-        with replacing(path, name_too=False) as temporary:
-            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        self._unsettled.add(path.parent)
-        if time.monotonic() - self._settled > SETTLE:
-            self.settle()
-
-    def _put_arrays(self, key: str, arrays: Mapping[str, npt.NDArray[Any]]) -> str:
+    def _put_arrays(self, key: str, arrays: Mapping[str, Any]) -> str:
+        for name, array in arrays.items():
+            if np.asarray(array).dtype.hasobject:
+                raise ValueError(f"the array {name!r} holds Python objects; expected numbers")
         buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **arrays)
-        self._write(self._beside(key, "npz"), buffer.getvalue())
+        np.savez(buffer, **arrays)
+        self.write(self.beside(key, "npz"), buffer.getvalue())
         return hashlib.sha256(buffer.getvalue()).hexdigest()
 
 
