@@ -3,7 +3,7 @@
 Numba's own threading layers cost milliseconds a call, spin on idle cores and do not survive a fork; Python threads over
 chunks of work do neither. The caller is one of the threads: it takes chunks itself while it waits, so that it never
 stands in a worker's way, and nothing waits for a thread that is busy elsewhere.
-Entry points: :func:`available_threads`, :func:`in_order`, :func:`blas_threads`.
+Entry points: :func:`available_threads`, :func:`in_order`, :func:`blas_threads`, :func:`one_blas_thread`.
 """
 
 import functools
@@ -11,8 +11,8 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager
-from threading import Condition
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from threading import Condition, Lock
 from typing import Any, Generic, TypeVar
 
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
@@ -33,6 +33,41 @@ def available_threads() -> int:
 def blas_threads(threads: int) -> AbstractContextManager[Any]:
     """Return a context in which NumPy's and SciPy's BLAS and LAPACK use so many threads."""
     return _libraries().limit(limits=threads, user_api="blas")
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Keep BLAS and LAPACK on one thread for as long as any thread of this process is in such a context.
+
+    The limit is the process's. With `blas_threads`, the first of two threads to leave would lift it for both.
+    """
+    _alone.enter()
+    try:
+        yield
+    finally:
+        _alone.leave()
+
+
+class _Alone:
+    """Counts the threads that want BLAS on one thread."""
+
+    def __init__(self) -> None:
+        self._lock, self._n_inside, self._limit = Lock(), 0, ExitStack()
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._n_inside == 0:
+                self._limit.enter_context(blas_threads(1))
+            self._n_inside += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if self._n_inside == 0:
+                self._limit.close()
+
+
+_alone = _Alone()
 
 
 @functools.cache

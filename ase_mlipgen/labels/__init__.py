@@ -7,11 +7,13 @@ training run.
 
 from ase_mlipgen.labels.cell import LabelledCell, read_cells, write_cells
 from ase_mlipgen.labels.identity import IdentityError, identity
+from ase_mlipgen.labels.lazy import CellFile
 from ase_mlipgen.labels.reference import Label, as_factory, label_one
 from ase_mlipgen.labels.run import Configuration, LabelError, label
 from ase_mlipgen.labels.store import LabelStore
 
 __all__ = [
+    "CellFile",
     "Configuration",
     "IdentityError",
     "Label",

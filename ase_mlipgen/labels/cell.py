@@ -10,7 +10,7 @@ not written.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -119,12 +119,17 @@ def read_cells(path: str | Path) -> list[LabelledCell]:
     ValueError
         A frame without ``REF_energy`` or ``REF_forces``, or an unusable label; names the frame.
     """
+    return cells_of(str(path), str(path))
+
+
+def cells_of(file: str | TextIO, name: str, first: int = 0) -> list[LabelledCell]:
+    """Read the frames of a file, or of a part of one that begins with the frame `first`; see `read_cells`."""
     cells = []
-    for number, atoms in enumerate(iread(str(path), index=":", format="extxyz")):
+    for number, atoms in enumerate(iread(file, index=":", format="extxyz"), first):
         try:
             cells.append(_cell(atoms))
         except (KeyError, ValueError) as error:
-            raise ValueError(f"{path}, frame {number} ({len(atoms)} atoms): {error}") from error
+            raise ValueError(f"{name}, frame {number} ({len(atoms)} atoms): {error}") from error
     return cells
 
 

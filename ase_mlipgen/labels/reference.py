@@ -6,9 +6,8 @@ and stress are the raw ones; constraints on the atoms do not enter.
 """
 
 import copy
-import pickle
 from collections.abc import Callable
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 
+from ase_mlipgen.executors import pickler_of
 from ase_mlipgen.labels.cell import problem_of
 
 Factory = Callable[[], Any]
@@ -95,8 +95,8 @@ def as_factory(reference: Any, executor: Executor | None = None) -> Factory:
         raise TypeError(
             f"the reference is {reference!r}; expected an ASE calculator or a callable () -> calculator"
         )
-    if isinstance(executor, ProcessPoolExecutor):
-        _require(pickle.dumps, factory, reference, "pickled for worker processes")
+    if (dumps := pickler_of(executor)) is not None:
+        _require(dumps, factory, reference, "pickled for worker processes")
     elif isinstance(factory, CopyFactory):
         _require(copy.deepcopy, reference, reference, "copied, one for each label")
     return factory
