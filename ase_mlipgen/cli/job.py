@@ -6,12 +6,10 @@ Enter at `execute`.
 """
 
 import logging
-import multiprocessing
 import time
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +18,11 @@ from ase_mlipgen.config import Config, build, to_toml
 from ase_mlipgen.progress import Progress
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from ase import Atoms
 
+    from ase_mlipgen.executors import NamedExecutor
     from ase_mlipgen.result import TrainingResult
     from ase_mlipgen.theory.budget import ErrorBudget
     from ase_mlipgen.theory.compare import Comparison
@@ -77,7 +78,7 @@ def execute(config: Config, folder: Path, quiet: bool, title: str) -> Outcome:
     folder.mkdir(parents=True, exist_ok=True)
     text = to_toml(config)
     cells = build.simulation(config)  # what cannot be built is refused before labels are made
-    with _log(folder / "run.log"), label_workers(config.run.workers) as executor:
+    with _log(folder / "run.log"), executor_of(config) as executor:
         progress = LoggedProgress(quiet)
         trainer = build.trainer(config, executor, folder / LABELS, progress)
         (folder / "config.toml").write_text(text, encoding="utf-8")
@@ -197,14 +198,9 @@ def _write_cells(folder: Path, comparison: "Comparison") -> None:
         write(folder / f"large_cell_{name}.extxyz", relaxation.atoms, format="extxyz")
 
 
-@contextmanager
-def label_workers(workers: int) -> Iterator[Executor | None]:
-    """Give worker processes that start afresh, so that no threads of this one are inherited; None for one worker."""
-    if workers == 1:
-        yield None
-        return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield pool
+def executor_of(config: Config, workers: int | None = None) -> "AbstractContextManager[NamedExecutor | None]":
+    """Give the executor of a configuration, and close it at the end; None where this process does the work."""
+    return build.executor(config, workers) or nullcontext()
 
 
 @contextmanager

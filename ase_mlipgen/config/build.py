@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from ase_mlipgen.basis import ACEBasis
+    from ase_mlipgen.executors import NamedExecutor
     from ase_mlipgen.progress import Progress
     from ase_mlipgen.trainer import DefectTrainer
 
@@ -44,7 +45,7 @@ def _table(name: str) -> Iterator[None]:
         yield
     except ConfigError:
         raise
-    except (ValueError, TypeError, KeyError, OSError, RuntimeError) as error:
+    except (ValueError, TypeError, KeyError, OSError, RuntimeError, ImportError) as error:
         raise ConfigError(f"in [{name}]: {error}") from error
 
 
@@ -177,6 +178,27 @@ def optimizer(config: Config) -> Callable[..., Any] | None:
         return named(name if ":" in name else f"ase.optimize:{name}", "optimizer", config.reference.folder)
 
 
+def executor(config: Config, workers: int | None = None) -> "NamedExecutor | None":
+    """Return the executor of a configuration, its workers started; None where this process does the work.
+
+    Parameters
+    ----------
+    config : Config
+    workers : int, optional
+        Instead of the configuration's.
+    """
+    from ase_mlipgen.executors import named
+
+    table = config.run
+    workers = table.workers if workers is None else workers
+    name = table.executor or ("serial" if workers in (None, 1) else "processes")
+    with _table("run"):
+        found = named(name, workers, table.settings, table.timeout)
+        if found is not None:
+            found.open()
+        return found
+
+
 def trainer(
     config: Config,
     executor: Executor | None = None,
@@ -204,6 +226,7 @@ def trainer(
             E0=fit.E0,
             optimizer=optimizer(config),
             executor=executor,
+            fit_executor=None if executor is None else config.run.fit,
             store=store,
             tag=config.reference.tag,
             progress=progress,

@@ -1,7 +1,9 @@
 """Names of executors, and the executor that a name stands for. Enter at `named`."""
 
+import functools
 import importlib
 import pickle
+import threading
 import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -38,8 +40,7 @@ class NamedExecutor(Executor):
         self.request, self.name = request, request.name
         self._stack = ExitStack()
         self._opened: tuple[Executor, int | None] | None = None
-        # Workers of a program that ends, or forgets its executor, go with it.
-        self._last = weakref.finalize(self, self._stack.close)
+        weakref.finalize(self, self._stack.close)  # workers of an executor that is forgotten go with it
 
     def __repr__(self) -> str:
         return f"<executor {self.name!r}, {'not open' if self._opened is None else self.n_workers} workers>"
@@ -80,6 +81,7 @@ class NamedExecutor(Executor):
                 opened = OPENERS[self.request.kind](self.request, stack)
                 self._stack.push(stack.pop_all())
             self._opened = opened
+            _open_ones().add(self)
         return self._opened
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
@@ -98,6 +100,24 @@ class NamedExecutor(Executor):
                 executor.shutdown(wait=wait, **({"cancel_futures": True} if cancel_futures else {}))
         finally:
             self._stack.close()
+
+
+@functools.cache
+def _open_ones() -> "weakref.WeakSet[NamedExecutor]":
+    """Return the executors that are closed when the program ends.
+
+    Python waits for the threads of an executor before it calls what is registered with `atexit`, so that those of
+    executorlib would wait for ever. Another thread sees the main one end.
+    """
+    opened: weakref.WeakSet[NamedExecutor] = weakref.WeakSet()
+
+    def close() -> None:
+        threading.main_thread().join()
+        for executor in list(opened):
+            executor.shutdown(cancel_futures=True)
+
+    threading.Thread(target=close, name="ase_mlipgen executors", daemon=False).start()
+    return opened
 
 
 def named(

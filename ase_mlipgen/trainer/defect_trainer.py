@@ -76,8 +76,10 @@ class DefectTrainer(Fitting):
     optimizer : ASE optimiser class, optional
     fmax : float
         Tolerance of relaxations, eV/Å.
-    executor : concurrent.futures.Executor, optional
-        Where labels are computed; results do not depend on it.
+    executor : concurrent.futures.Executor or str, optional
+        Where labels are computed; results do not depend on it. Or a name, such as "processes" or
+        "dask:tcp://host:8786", see `ase_mlipgen.executors.named`: workers are started when they are needed, and closed
+        when `run` ends.
     store : path or LabelStore, optional
         Directory that keeps labels, so that the same run again computes none twice.
     seed : int
@@ -99,6 +101,9 @@ class DefectTrainer(Fitting):
         coordination, so that weights mean about the same in both.
     uncertainty : bool
         Whether the model gets a posterior: see `LinearACE.get_uncertainty`.
+    fit_executor : bool, optional
+        Whether the executor folds the rows of the fit as well, rather than threads of this process. By default if it
+        was named, has workers on other machines, at least twice as many as there are threads here, and much to do.
 
     Raises
     ------
@@ -112,7 +117,7 @@ class DefectTrainer(Fitting):
 
     def run(self) -> TrainingResult:
         """Run every stage and return the result."""
-        with self.progress:
+        with self._workers(), self.progress:
             census = self.census()
             self.progress.say(str(census))
             if not self.latest:  # what is refined has been warned of

@@ -22,6 +22,7 @@ from ase_mlipgen.defects import (
     unique_names,
 )
 from ase_mlipgen.defects.sampling import Distribution
+from ase_mlipgen.executors import NamedExecutor, named
 from ase_mlipgen.fit import Constraints
 from ase_mlipgen.fit.rows import kinds_of
 from ase_mlipgen.fit.solve import Scaling
@@ -64,7 +65,7 @@ class TrainingSet:
         scaling: Scaling = "column",
         optimizer: Callable[..., Any] | None = None,
         fmax: float = 1e-5,
-        executor: Executor | None = None,
+        executor: Executor | str | None = None,
         store: str | Path | LabelStore | None = None,
         seed: int = 0,
         distribution: Distribution = "uniform",
@@ -75,6 +76,7 @@ class TrainingSet:
         on_unstable: Literal["raise", "warn"] = "raise",
         force_norm: Literal["l2", "dual"] = "l2",
         uncertainty: bool = True,
+        fit_executor: bool | None = None,
     ) -> None:
         self.crystal, self.reference, self.basis = crystal, reference, basis
         several = defects if isinstance(defects, list | tuple) else [defects]
@@ -88,7 +90,9 @@ class TrainingSet:
         self.conditions = checked_conditions(matching)
         self.observations, self.rtol, self.E0, self.tag = tuple(observations), rtol, E0, tag
         self.scaling: Scaling = scaling
-        self.optimizer, self.fmax, self.executor = optimizer, fmax, executor
+        self.optimizer, self.fmax, self.fit_executor = optimizer, fmax, fit_executor
+        self.executor = named(executor) if isinstance(executor, str) else executor
+        self._opened_here = isinstance(executor, str)
         self.differences, self.on_unstable = force_constants, on_unstable
         self.force_norm, self.uncertainty = force_norm, uncertainty
         self.store = LabelStore(store) if isinstance(store, str | Path) else store
@@ -123,6 +127,10 @@ class TrainingSet:
         self._check_weights()
         if self.on_unstable not in ("raise", "warn"):
             raise ValueError(f'on_unstable = {self.on_unstable!r}: expected "raise" or "warn"')
+        if self.fit_executor and self.executor is None:
+            raise ValueError(
+                'fit_executor = True without an executor: give one, such as executor="processes"'
+            )
         as_factory(self.reference, self.executor)
         for cell in self.cells():
             self.basis.element_indices(cell.unrelaxed)
@@ -297,6 +305,15 @@ class TrainingSet:
             with self._timed(stage):
                 self._kept[stage] = compute()
         return self._kept[stage]
+
+    @contextmanager
+    def _workers(self) -> Iterator[None]:
+        """Close the workers of an executor that was given by its name when a block ends."""
+        try:
+            yield
+        finally:
+            if self._opened_here and isinstance(self.executor, NamedExecutor):
+                self.executor.shutdown()
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
