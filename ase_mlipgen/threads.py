@@ -11,8 +11,8 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from threading import Condition, Lock
+from contextlib import AbstractContextManager, contextmanager
+from threading import Condition, Event, Lock, Thread
 from typing import Any, Generic, TypeVar
 
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
@@ -39,7 +39,8 @@ def blas_threads(threads: int) -> AbstractContextManager[Any]:
 def one_blas_thread() -> Iterator[None]:
     """Keep BLAS and LAPACK on one thread for as long as any thread of this process is in such a context.
 
-    The limit is the process's. With `blas_threads`, the first of two threads to leave would lift it for both.
+    For tasks that may run side by side in one worker. The limit is the process's, and belongs to the thread that set
+    it: with `blas_threads`, the first of two tasks to leave would lift it under the other.
     """
     _alone.enter()
     try:
@@ -49,22 +50,38 @@ def one_blas_thread() -> Iterator[None]:
 
 
 class _Alone:
-    """Counts the threads that want BLAS on one thread."""
+    """Counts who wants BLAS on one thread; the limit is held by a thread of its own."""
 
     def __init__(self) -> None:
-        self._lock, self._n_inside, self._limit = Lock(), 0, ExitStack()
+        self._lock, self._n_inside = Lock(), 0
+        self._set, self._over = Event(), Event()
+        self._holder: Thread | None = None
 
     def enter(self) -> None:
         with self._lock:
-            if self._n_inside == 0:
-                self._limit.enter_context(blas_threads(1))
+            if self._holder is None:
+                self._set.clear()
+                self._over.clear()
+                self._holder = Thread(target=self._hold, name="ase_mlipgen BLAS", daemon=True)
+                self._holder.start()
+                self._set.wait()
             self._n_inside += 1
 
     def leave(self) -> None:
         with self._lock:
             self._n_inside -= 1
-            if self._n_inside == 0:
-                self._limit.close()
+            if self._n_inside == 0 and self._holder is not None:
+                self._over.set()
+                self._holder.join()
+                self._holder = None
+
+    def _hold(self) -> None:
+        try:
+            with blas_threads(1):
+                self._set.set()
+                self._over.wait()
+        finally:
+            self._set.set()
 
 
 _alone = _Alone()

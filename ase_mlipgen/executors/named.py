@@ -6,7 +6,7 @@ import pickle
 import threading
 import weakref
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -85,8 +85,15 @@ class NamedExecutor(Executor):
         return self._opened
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """Run ``fn(*args, **kwargs)`` on a worker; see `concurrent.futures.Executor.submit`."""
-        return self.open()[0].submit(fn, *args, **kwargs)
+        """Run ``fn(*args, **kwargs)`` on a worker; see `concurrent.futures.Executor.submit`.
+
+        Processes that broke down because one of them died are started anew.
+        """
+        try:
+            return self.open()[0].submit(fn, *args, **kwargs)
+        except BrokenExecutor:
+            self.shutdown()
+            return self.open()[0].submit(fn, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Close the workers; see `concurrent.futures.Executor.shutdown`."""

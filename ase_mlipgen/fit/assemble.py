@@ -30,7 +30,7 @@ from ase_mlipgen.fit.rows import (
     row_blocks,
 )
 from ase_mlipgen.fit.weights import Weights, WeightsLike, parse, weights_of
-from ase_mlipgen.threads import one_blas_thread
+from ase_mlipgen.threads import blas_threads, one_blas_thread
 
 SOLVING = 8  # triangles that the pivoted QR and what prepares it hold
 KERNELS = 4_000_000  # bytes a thread that the kernels and neighbour lists take
@@ -126,7 +126,7 @@ def assemble(
     branches = [edges[i : i + 2**height + 1] for i in range(0, len(edges) - 1, 2**height)]
     tasks = ([leaf(*pair) for pair in pairwise(branch)] for branch in branches)
     tree = _Tree()
-    with one_blas_thread():
+    with blas_threads(1):
         for branch, parts in zip(branches, _branches(Shared(basis, E0, kinds), tasks, executor), strict=True):
             for part in parts:
                 tree.add(*part)
