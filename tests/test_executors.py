@@ -171,7 +171,7 @@ def test_a_scheduler_without_workers_is_given_up_in_time():
     from distributed import LocalCluster
 
     with (
-        LocalCluster(n_workers=0, processes=False, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=0, processes=False, dashboard_address="127.0.0.1:0") as cluster,
         pytest.raises(ConnectionError, match=r"has 0 of 3 workers after 0.5 s; start them with `dask worker"),
     ):
         named(f"dask:{cluster.scheduler_address}", workers=3, timeout=0.5).open()
