@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import time
@@ -284,3 +285,13 @@ if __name__ == "__main__":
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout == "8\n"
+
+
+def test_tables_of_the_how_to_are_accepted(monkeypatch):
+    """Each [run] table of the page names an executor that there is, with settings that its kind takes."""
+    monkeypatch.setattr(rooms.importlib.util, "find_spec", lambda module: module)
+    text = (ROOT / "docs" / "how-to-executors.md").read_text()
+    tables = [parse(MINIMAL + block).run for block in re.findall(r"```toml\n(.*?)```", text, flags=re.S)]
+    found = [named(table.executor, table.workers, table.settings, table.timeout) for table in tables]
+    assert [executor.name for executor in found] == [table.executor for table in tables]
+    assert len(found) == 5

@@ -49,6 +49,9 @@ class NamedExecutor(Executor):
         self.open()
         return self
 
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        self.shutdown(cancel_futures=kind is not None)
+
     @property
     def is_remote(self) -> bool:
         """Whether its workers are, or may be, on other machines."""

@@ -78,7 +78,12 @@ def open_dask(request: Request, stack: ExitStack) -> Opened:
         return _connected(request, stack)
     n = request.workers or available_threads()
     # One task at a time in each process: threads of one process would share its BLAS and its working directory.
-    options = {"threads_per_worker": 1, "processes": True, "dashboard_address": "127.0.0.1:0", **request.settings}
+    options = {
+        "threads_per_worker": 1,
+        "processes": True,
+        "dashboard_address": "127.0.0.1:0",
+        **request.settings,
+    }
     try:
         cluster = stack.enter_context(LocalCluster(n_workers=n, **options))
     except (TypeError, ValueError) as error:
