@@ -21,7 +21,10 @@ OK, BAD_CONFIGURATION, LABELS_FAILED, GATE_FAILED, INTERRUPTED = 0, 2, 3, 4, 130
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
-Workers = Annotated[int | None, typer.Option("--workers", "-n", min=1, help="Processes that compute labels.")]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", "-n", min=1, help="Workers that compute labels."),
+]
 Changes = Annotated[
     list[str] | None,
     typer.Option(

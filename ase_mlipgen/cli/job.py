@@ -6,12 +6,10 @@ so that the same command again resumes, and a fit needs no reference. Enter at `
 """
 
 import logging
-import multiprocessing
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +19,11 @@ from ase_mlipgen.durable import replacing
 from ase_mlipgen.progress import Progress
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from ase import Atoms
 
+    from ase_mlipgen.executors import NamedExecutor
     from ase_mlipgen.result import TrainingResult
     from ase_mlipgen.theory.budget import ErrorBudget
     from ase_mlipgen.theory.compare import Comparison
@@ -179,7 +180,7 @@ def asking(config: Config, folder: Path, quiet: bool) -> "Iterator[DefectTrainer
     from ase_mlipgen.trainer.records import Records
 
     folder.mkdir(parents=True, exist_ok=True)
-    with _log(folder / "run.log"), label_workers(config.run.workers) as executor:
+    with _log(folder / "run.log"), executor_of(config) as executor:
         progress = LoggedProgress(quiet)
         trainer = build.trainer(config, executor, folder / LABELS, progress)
         trainer.records = Records(folder / RECORDS)
@@ -335,14 +336,9 @@ def _write_cells(folder: Path, comparison: "Comparison") -> None:
         write(folder / f"large_cell_{name}.extxyz", relaxation.atoms, format="extxyz")
 
 
-@contextmanager
-def label_workers(workers: int) -> Iterator[Executor | None]:
-    """Give worker processes that start afresh, so that no threads of this one are inherited; None for one worker."""
-    if workers == 1:
-        yield None
-        return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield pool
+def executor_of(config: Config, workers: int | None = None) -> "AbstractContextManager[NamedExecutor | None]":
+    """Give the executor of a configuration, and close it at the end; None where this process does the work."""
+    return build.executor(config, workers) or nullcontext()
 
 
 @contextmanager

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from ase_mlipgen.basis import ACEBasis
     from ase_mlipgen.data import DataSet
+    from ase_mlipgen.executors import NamedExecutor
     from ase_mlipgen.progress import Progress
     from ase_mlipgen.trainer import DataTrainer, DefectTrainer
     from ase_mlipgen.trainer.records import Recorded, Records
@@ -50,7 +51,7 @@ def _table(name: str) -> Iterator[None]:
         yield
     except ConfigError:
         raise
-    except (ValueError, TypeError, KeyError, OSError, RuntimeError) as error:
+    except (ValueError, TypeError, KeyError, OSError, RuntimeError, ImportError) as error:
         raise ConfigError(f"in [{name}]: {error}") from error
 
 
@@ -186,6 +187,27 @@ def optimizer(config: Config) -> Callable[..., Any] | None:
         return named(name if ":" in name else f"ase.optimize:{name}", "optimizer", config.reference.folder)
 
 
+def executor(config: Config, workers: int | None = None) -> "NamedExecutor | None":
+    """Return the executor of a configuration, its workers started; None where this process does the work.
+
+    Parameters
+    ----------
+    config : Config
+    workers : int, optional
+        Instead of the configuration's.
+    """
+    from ase_mlipgen.executors import named
+
+    table = config.run
+    workers = table.workers if workers is None else workers
+    name = table.executor or ("serial" if workers in (None, 1) else "processes")
+    with _table("run"):
+        found = named(name, workers, table.settings, table.timeout)
+        if found is not None:
+            found.open()
+        return found
+
+
 def trainer(
     config: Config,
     executor: Executor | None = None,
@@ -215,6 +237,7 @@ def trainer(
             E0=fit.E0,
             optimizer=optimizer(config),
             executor=executor,
+            fit_executor=None if executor is None else config.run.fit,
             store=store,
             tag=config.reference.tag,
             time_limit=config.labels.time_limit,

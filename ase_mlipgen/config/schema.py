@@ -231,7 +231,24 @@ class Labels(Table):
 class Run(Table):
     """How the work is done; results do not depend on it."""
 
-    workers: Annotated[int, Field(ge=1)] = Field(default=1, description="processes that compute labels")
+    executor: str | None = Field(
+        default=None,
+        description='"serial", "processes", "dask", "dask:tcp://host:8786", "executorlib:SlurmClusterExecutor" ...',
+    )
+    workers: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="how many; if not given, one, or all cores of this machine for an executor that is named",
+    )
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="keyword arguments for dask's cluster or executorlib's class"
+    )
+    timeout: Length = Field(
+        default=60.0, description="how long a dask scheduler and its workers may take to answer, s"
+    )
+    fit: bool | None = Field(
+        default=None,
+        description="the executor folds the rows of the fit too; if not given, where it is a much larger machine",
+    )
 
 
 class Config(Table):

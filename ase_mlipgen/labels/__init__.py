@@ -10,12 +10,14 @@ from ase_mlipgen.labels.cell import LabelledCell, read_cells, write_cells
 from ase_mlipgen.labels.exchange import export_labels, import_labels
 from ase_mlipgen.labels.failure import Failure, LabelError, StoreError
 from ase_mlipgen.labels.identity import IdentityError, identity
+from ase_mlipgen.labels.lazy import CellFile
 from ase_mlipgen.labels.reference import Label, as_factory, label_one
 from ase_mlipgen.labels.run import label
 from ase_mlipgen.labels.status import StoreStatus, status_of
 from ase_mlipgen.labels.store import LabelStore
 
 __all__ = [
+    "CellFile",
     "Configuration",
     "Failure",
     "IdentityError",

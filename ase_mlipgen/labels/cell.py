@@ -10,7 +10,7 @@ not written.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 
 ConfigType = Literal["defect", "perfect"]
 CONFIG_TYPES = ("defect", "perfect")
+KEYS = ("REF_energy", "REF_forces", "REF_stress")
 RESERVED = ("REF_energy", "REF_stress", "config_type", "defect")
 COLUMN_KINDS = {"f": "R", "i": "I", "U": "S", "b": "L"}
 
@@ -137,12 +138,19 @@ def read_cells(
     ValueError
         A frame without energy or forces, or an unusable label; names the frame.
     """
+    return cells_of(str(path), str(path), keys=(energy, forces, stress))
+
+
+def cells_of(
+    file: str | TextIO, name: str, first: int = 0, keys: tuple[str, str, str] = KEYS
+) -> list[LabelledCell]:
+    """Read the frames of a file, or of a part of one that begins with the frame `first`; see `read_cells`."""
     cells = []
-    for number, atoms in enumerate(iread(str(path), index=":", format="extxyz")):
+    for number, atoms in enumerate(iread(file, index=":", format="extxyz"), first):
         try:
-            cells.append(_cell(atoms, energy, forces, stress))
+            cells.append(_cell(atoms, *keys))
         except (KeyError, ValueError) as error:
-            raise ValueError(f"{path}, frame {number} ({len(atoms)} atoms): {error}") from error
+            raise ValueError(f"{name}, frame {number} ({len(atoms)} atoms): {error}") from error
     return cells
 
 

@@ -8,7 +8,7 @@ and stress are the raw ones; constraints on the atoms do not enter.
 import copy
 import pickle
 from collections.abc import Callable
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 
+from ase_mlipgen.executors import pickler_of
 from ase_mlipgen.labels.cell import not_finite, wrong_shape
 
 Factory = Callable[[], Any]
@@ -115,8 +116,8 @@ def as_factory(reference: Any, executor: Executor | None = None, isolated: bool 
         raise TypeError(
             f"the reference is {reference!r}; expected an ASE calculator or a callable () -> calculator"
         )
-    if isolated or isinstance(executor, ProcessPoolExecutor):
-        _require(pickle.dumps, factory, reference, "pickled for worker processes")
+    if (dumps := pickle.dumps if isolated else pickler_of(executor)) is not None:
+        _require(dumps, factory, reference, "pickled for worker processes")
     elif isinstance(factory, CopyFactory):
         _require(copy.deepcopy, reference, reference, "copied, one for each label")
     return factory

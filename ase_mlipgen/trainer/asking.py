@@ -4,13 +4,14 @@ With `records` (a directory) beside the store of labels, everything that a refer
 reference in its place lets the same stages run without it. Enter at `Asking.ask`.
 """
 
-from collections.abc import Sequence
-from concurrent.futures import Executor
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ase import Atoms
 
 from ase_mlipgen.defects import unique_names
+from ase_mlipgen.executors import NamedExecutor
 from ase_mlipgen.fit import Constraints
 from ase_mlipgen.labels import LabelledCell, LabelStore, label
 from ase_mlipgen.labels.key import key_of
@@ -36,11 +37,11 @@ class Asking(Answers):
         Whether samples without a label are left out, with a `Recorded` reference.
     """
 
-    executor: Executor | None
     store: LabelStore | None
     time_limit: float | None
     retries: int
     partial: bool
+    _opened_here: bool
 
     def sample(self) -> tuple[list[Atoms], list[Atoms]]:
         """Return the training and the test samples around the relaxed cells."""
@@ -58,10 +59,20 @@ class Asking(Answers):
         """
         if self.store is None:
             raise ValueError("there is no store to keep labels in; give the trainer a directory, store=...")
-        self.relax()
-        self.force_constants()
-        self._label([atoms for cells in self.requests().values() for atoms in cells], "labels")
-        self.defect_hessians()
+        with self._workers():
+            self.relax()
+            self.force_constants()
+            self._label([atoms for cells in self.requests().values() for atoms in cells], "labels")
+            self.defect_hessians()
+
+    @contextmanager
+    def _workers(self) -> Iterator[None]:
+        """Close the workers of an executor that was given by its name when a block ends."""
+        try:
+            yield
+        finally:
+            if self._opened_here and isinstance(self.executor, NamedExecutor):
+                self.executor.shutdown()
 
     def requests(self) -> dict[str, list[Atoms]]:
         """Return the configurations that are labelled, by stage; they need the relaxed cells."""

@@ -1,6 +1,7 @@
 """A trainer on labels that are there already: no reference is asked. Enter at `DataTrainer`."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -52,6 +53,8 @@ class DataTrainer(Fitting):
         cells, of the same before relaxation and of the perfect crystal; forces of the relaxed cells. "exact" is both.
         Force constants are not among data, so that these are not matched.
     observations : sequence of "energy", "forces", "stress"
+    executor : concurrent.futures.Executor, optional
+        Folds the rows of the fit; by default threads of this process do. The result does not depend on it.
     rtol, scaling, E0, progress, uncertainty
         As in `DefectTrainer`; E0 is by default that of the isolated atoms among the data, for other elements the
         least-squares energy per atom.
@@ -80,11 +83,13 @@ class DataTrainer(Fitting):
         E0: Mapping[str, float] | None = None,
         progress: Progress | bool = True,
         uncertainty: bool = True,
+        executor: Executor | None = None,
     ) -> None:
         self._begin(progress)
         self.data, self.basis, self.uncertainty = data, basis, uncertainty
         self.weights = dict(PAPER_WEIGHTS if weights is None else weights)
         self.observations, self.rtol, self.scaling, self.E0 = tuple(observations), rtol, scaling, E0
+        self.executor, self.fit_executor = executor, executor is not None
         self.force_norm = "l2"
         self.transplants, self.latest = [], []
         self.matched, self.constraints = (), None

@@ -78,8 +78,10 @@ class DefectTrainer(TrainingSet):
     optimizer : ASE optimiser class, optional
     fmax : float
         Tolerance of relaxations, eV/Å.
-    executor : concurrent.futures.Executor, optional
-        Where labels are computed; results do not depend on it.
+    executor : concurrent.futures.Executor or str, optional
+        Where labels are computed; results do not depend on it. Or a name, such as "processes" or
+        "dask:tcp://host:8786", see `ase_mlipgen.executors.named`: workers are started when they are needed, and closed
+        when `run` ends.
     store : path or LabelStore, optional
         Directory that keeps labels, so that the same run again computes none twice.
     seed : int
@@ -106,6 +108,9 @@ class DefectTrainer(TrainingSet):
     retries : int
         Further attempts at a label that failed. A label that fails for good does not stop the others; `LabelError`
         lists all that did.
+    fit_executor : bool, optional
+        Whether the executor folds the rows of the fit as well, rather than threads of this process. By default if it
+        was named, has workers on other machines, at least twice as many as there are threads here, and much to do.
 
     Raises
     ------
@@ -119,7 +124,7 @@ class DefectTrainer(TrainingSet):
 
     def run(self) -> TrainingResult:
         """Run every stage and return the result."""
-        with self.progress:
+        with self._workers(), self.progress:
             census = self.census()
             self.progress.say(str(census))
             if not self.latest:  # what is refined has been warned of

@@ -1,7 +1,8 @@
 """What is made of labels: triangular factors, weights, constraints, coefficients and their uncertainty."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
@@ -9,10 +10,12 @@ from ase import Atoms
 
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.linear_ace import LinearACE
+from ase_mlipgen.executors import is_remote, workers_of
 from ase_mlipgen.fit import Constraints, LinearFit, RowBlock, TriangularFactor, assemble, solve
 from ase_mlipgen.fit.balance import Balance, Trial, balance
 from ase_mlipgen.fit.hessians import cell_blocks, crystal_blocks
 from ase_mlipgen.fit.one_body import average_E0
+from ase_mlipgen.fit.rows import count_rows
 from ase_mlipgen.fit.solve import Scaling
 from ase_mlipgen.fit.weights import parse, weights_of
 from ase_mlipgen.labels import LabelledCell
@@ -28,6 +31,8 @@ from ase_mlipgen.trainer.stages import Stages
 
 OF_THE_FIT = ("constraints", "assemble", "triangles", "balance", "fit", "posterior")
 """Stages that depend on the basis and on which cells are fitted."""
+MUCH = 2e12
+"""Operations of a fit that are worth the way to other machines: minutes of one core."""
 
 
 class Fitting(Stages):
@@ -46,6 +51,8 @@ class Fitting(Stages):
     force_norm: Literal["l2", "dual"]
     transplants: list[LabelledCell]
     latest: list[LabelledCell]
+    executor: Executor | None
+    fit_executor: bool | None
     matched: tuple[str, ...]
     constraints: Constraints | None
 
@@ -100,10 +107,26 @@ class Fitting(Stages):
         self, cells: Sequence[LabelledCell], kinds: list[str], weights: Mapping[str, Any]
     ) -> TriangularFactor:
         count = self.progress.counter("rows")
+        metrics = self._metrics(cells)
+        with self._folding(cells, kinds) as executor:
+            return assemble(self.basis, cells, weights, self.one_body(), kinds, executor, count, metrics)
+
+    @contextmanager
+    def _folding(self, cells: Sequence[LabelledCell], kinds: list[str]) -> Iterator[Executor]:
+        """Give what folds rows: threads of this process, or the executor (see `fit_executor`)."""
+        if self.executor is not None and self._rows_travel(cells, kinds):
+            yield self.executor
+            return
         with ThreadPoolExecutor(available_threads()) as pool:
-            return assemble(
-                self.basis, cells, weights, self.one_body(), kinds, pool, count, self._metrics(cells)
-            )
+            yield pool
+
+    def _rows_travel(self, cells: Sequence[LabelledCell], kinds: list[str]) -> bool:
+        if self.fit_executor is not None:
+            return self.fit_executor
+        n_rows = sum(count_rows(len(cell.atoms), kinds) for cell in cells)
+        if not is_remote(self.executor) or 2.0 * n_rows * len(self.basis) ** 2 < MUCH:
+            return False
+        return (workers_of(self.executor) or 0) >= 2 * available_threads()
 
     def _fitted(self) -> list[LabelledCell]:
         """Return all cells whose observations are rows of the fit."""

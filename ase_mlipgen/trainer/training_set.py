@@ -20,6 +20,7 @@ from ase_mlipgen.defects import (
     unique_names,
 )
 from ase_mlipgen.defects.sampling import Distribution
+from ase_mlipgen.executors import named
 from ase_mlipgen.fit import Constraints
 from ase_mlipgen.fit.rows import kinds_of
 from ase_mlipgen.fit.solve import Scaling
@@ -57,7 +58,7 @@ class TrainingSet(Asking):
         scaling: Scaling = "column",
         optimizer: Callable[..., Any] | None = None,
         fmax: float = 1e-5,
-        executor: Executor | None = None,
+        executor: Executor | str | None = None,
         store: str | Path | LabelStore | None = None,
         seed: int = 0,
         distribution: Distribution = "uniform",
@@ -70,6 +71,7 @@ class TrainingSet(Asking):
         uncertainty: bool = True,
         time_limit: float | None = None,
         retries: int = 0,
+        fit_executor: bool | None = None,
     ) -> None:
         self.crystal, self.reference, self.basis = crystal, reference, basis
         several = defects if isinstance(defects, list | tuple) else [defects]
@@ -83,7 +85,9 @@ class TrainingSet(Asking):
         self.conditions = checked_conditions(matching)
         self.observations, self.rtol, self.E0, self.tag = tuple(observations), rtol, E0, tag
         self.scaling: Scaling = scaling
-        self.optimizer, self.fmax, self.executor = optimizer, fmax, executor
+        self.optimizer, self.fmax, self.fit_executor = optimizer, fmax, fit_executor
+        self.executor = named(executor) if isinstance(executor, str) else executor
+        self._opened_here = isinstance(executor, str)
         self.differences, self.on_unstable = force_constants, on_unstable
         self.force_norm, self.uncertainty = force_norm, uncertainty
         self.time_limit, self.retries = time_limit, retries
@@ -119,6 +123,10 @@ class TrainingSet(Asking):
         self._check_weights()
         if self.on_unstable not in ("raise", "warn"):
             raise ValueError(f'on_unstable = {self.on_unstable!r}: expected "raise" or "warn"')
+        if self.fit_executor and self.executor is None:
+            raise ValueError(
+                'fit_executor = True without an executor: give one, such as executor="processes"'
+            )
         check_limits(self.time_limit, self.retries)
         as_factory(self.reference, self.executor, self.time_limit is not None)
         for cell in self.cells():
