@@ -18,7 +18,7 @@ def cite(
     debug: Debug = False,
 ) -> None:
     """Print the citations of what a run used, as BibTeX."""
-    from ase_mlipgen.cli.job import cited_by
+    from ase_mlipgen.cli.finish import cited_by
     from ase_mlipgen.report.citations import bibtex, citations
 
     found = citations(cited_by(default() if source is None else _configuration(source)))

@@ -10,10 +10,10 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ase_mlipgen.cli.finish import Outcome, compared, remove_comparison, reported, write_cells
 from ase_mlipgen.config import AnyConfig, Config, ConfigError, DataConfig, build, to_toml
 from ase_mlipgen.durable import replacing
 from ase_mlipgen.progress import Progress
@@ -21,40 +21,14 @@ from ase_mlipgen.progress import Progress
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from ase import Atoms
-
     from ase_mlipgen.executors import NamedExecutor
     from ase_mlipgen.result import TrainingResult
-    from ase_mlipgen.theory.budget import ErrorBudget
-    from ase_mlipgen.theory.compare import Comparison
     from ase_mlipgen.trainer import DefectTrainer
 
 logger = logging.getLogger("ase_mlipgen.run")
 LABELS, RECORDS = "labels", "records"
 SHOWN = 20
 """Missing labels that a message lists."""
-EVERY = 5.0
-"""Seconds between two lines about a relaxation."""
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What a run came to.
-
-    Attributes
-    ----------
-    result : the trained model and its errors
-    comparison : on the large cell, or None
-    numbers : content of metrics.json
-    report : path of report.html
-    wall_time : s
-    """
-
-    result: "TrainingResult"
-    comparison: "Comparison | None"
-    numbers: dict[str, Any]
-    report: Path
-    wall_time: float
 
 
 class LoggedProgress(Progress):
@@ -80,10 +54,10 @@ def execute(config: AnyConfig, folder: Path, quiet: bool, title: str) -> Outcome
     with asking(config, folder, quiet) as trainer:
         result = _trained(trainer, trainer.progress, folder / LABELS)
         result.save(folder)
-        comparison = _compare(config, cells, result, trainer.progress)
+        comparison = compared(config, cells, result, trainer.progress)
         if comparison is not None:
-            _write_cells(folder, comparison)
-        return _reported(config, folder, title, result, comparison, trainer.progress, begun)
+            write_cells(folder, comparison)
+        return reported(config, folder, title, result, comparison, trainer.progress, begun)
 
 
 def label(config: Config, folder: Path, quiet: bool) -> None:
@@ -113,8 +87,8 @@ def fit(config: Config, folder: Path, quiet: bool, title: str, partial: bool) ->
         _write_configuration(folder, config)
         result = _quietly(trainer.run)
         result.save(folder)
-        _remove_comparison(folder)
-        return _reported(config, folder, title, result, None, trainer.progress, begun)
+        remove_comparison(folder)
+        return reported(config, folder, title, result, None, trainer.progress, begun)
 
 
 def fit_data(config: DataConfig, folder: Path, quiet: bool, title: str) -> Outcome:
@@ -127,7 +101,7 @@ def fit_data(config: DataConfig, folder: Path, quiet: bool, title: str) -> Outco
         _write_configuration(folder, config)
         result = trainer.run()
         result.save(folder)
-        return _reported(config, folder, title, result, None, progress, begun)
+        return reported(config, folder, title, result, None, progress, begun)
 
 
 def recorded_trainer(config: Config, folder: Path, progress: "Progress | bool") -> "DefectTrainer":
@@ -194,42 +168,6 @@ def _write_configuration(folder: Path, config: AnyConfig) -> None:
         temporary.write_text(to_toml(config), encoding="utf-8")
 
 
-def _remove_comparison(folder: Path) -> None:
-    """Remove what an older model's comparison on the large cell left: it is not this model's."""
-    for name in ("large_cell_reference.extxyz", "large_cell_model.extxyz", "decay.png"):
-        (folder / name).unlink(missing_ok=True)
-
-
-def _reported(
-    config: AnyConfig,
-    folder: Path,
-    title: str,
-    result: "TrainingResult",
-    comparison: "Comparison | None",
-    progress: Progress,
-    begun: float,
-) -> Outcome:
-    """Write the report, and return what the run came to."""
-    from ase_mlipgen.report.citations import citations
-    from ase_mlipgen.report.metrics import metrics
-    from ase_mlipgen.report.write import write_report
-
-    budget = _budget(config, result, progress) if isinstance(config, Config) else None
-    progress.say("writing the report")
-    text = to_toml(config)
-    page = write_report(
-        folder,
-        result,
-        comparison,
-        title=title,
-        citations=citations(cited_by(config)),
-        configuration=text,
-        extra={"configuration": text},
-        budget=budget,
-    )
-    return Outcome(result, comparison, metrics(result, comparison, budget), page, time.perf_counter() - begun)
-
-
 def _trained(trainer: "DefectTrainer", progress: Progress, labels: Path) -> "TrainingResult":
     found: TrainingResult = _kept(lambda: _quietly(trainer.run), progress, labels)
     return found
@@ -251,89 +189,11 @@ def _kept(work: Callable[[], Any], progress: Progress, labels: Path) -> Any:
         raise
 
 
-def cited_by(config: AnyConfig) -> list[str]:
-    """Name the citations of a configuration beyond those of every run."""
-    found: list[str] = []
-    if isinstance(config, DataConfig):
-        return ["zbl"] if config.basis.core == "zbl" else found
-    if config.reference.factory == "EAM2D" and "potential" not in config.reference.arguments:
-        found.append("zhou")
-    if config.reference.factory == "EMT":
-        found.append("emt")
-    name, _, element = config.reference.factory.partition(":")
-    if name == "NRLTB":
-        found += ["nrl", "nrl-forms"]
-        if (element or config.reference.arguments.get("element", "Si")).startswith("Si"):
-            found.append("nrl-silicon")
-    return [*found, "zbl"] if config.basis.core == "zbl" else found
-
-
 def _warnings() -> tuple[type[Warning], ...]:
     from ase_mlipgen.census import TrainingWarning
     from ase_mlipgen.theory.stability import InstabilityWarning
 
     return TrainingWarning, InstabilityWarning
-
-
-def _compare(
-    config: Config, cells: "tuple[Atoms, Atoms] | None", result: "TrainingResult", progress: Progress
-) -> "Comparison | None":
-    if cells is None or config.simulation is None:
-        return None
-    from ase_mlipgen.theory.compare import compare
-
-    large, perfect = cells
-    progress.say(f"comparing reference and model on the large cell of {len(large)} atoms")
-    found = compare(
-        build.reference(config)(),
-        result.calculator,
-        large,
-        perfect,
-        fmax=config.simulation.fmax,
-        optimizer=build.optimizer(config),
-        progress=_steps(progress),
-        mu=config.simulation.mu,
-    )
-    for name, relaxation in (("reference", found.reference), ("model", found.surrogate)):
-        state = "relaxed" if relaxation.converged else f"not relaxed ({relaxation.failure})"
-        progress.say(f"  {name}: {state} in {relaxation.steps} steps, {relaxation.wall_time:.1f} s")
-    return found
-
-
-def _budget(config: Config, result: "TrainingResult", progress: Progress) -> "ErrorBudget | None":
-    """Predict the errors on the large cell of the configuration; None without one."""
-    table = config.simulation
-    if table is None:
-        return None
-    from ase_mlipgen.defects import as_defect
-
-    crystal = build.crystal(config)
-    several = [as_defect(build.defect(item), crystal) for item in table.defects]
-    apart = table.separation if isinstance(table.separation, int | float) else None
-    found = result.budget(table.size, defects=several, separation=apart)
-    progress.say(f"error budget of the large cell: {found.advice[0]}")
-    return found
-
-
-def _steps(progress: Progress) -> Any:
-    """Return a callback of a relaxation that says where it is every few seconds."""
-    spoke = time.monotonic()
-
-    def report(name: str, step: int, energy: float, fmax: float) -> None:
-        nonlocal spoke
-        if time.monotonic() - spoke >= EVERY:
-            spoke = time.monotonic()
-            who = "model" if name == "surrogate" else name
-            progress.say(f"  {who}: step {step}, largest force {fmax:.1e} eV/Å")
-
-    return report
-
-
-def _write_cells(folder: Path, comparison: "Comparison") -> None:
-    from ase.io import write
-
-    for name, relaxation in (("reference", comparison.reference), ("model", comparison.surrogate)):
-        write(folder / f"large_cell_{name}.extxyz", relaxation.atoms, format="extxyz")
 
 
 def executor_of(config: Config, workers: int | None = None) -> "AbstractContextManager[NamedExecutor | None]":

@@ -11,7 +11,7 @@ from ase_mlipgen.cli.common import GateError, show_json, show_table
 from ase_mlipgen.progress import duration
 
 if TYPE_CHECKING:
-    from ase_mlipgen.cli.job import Outcome
+    from ase_mlipgen.cli.finish import Outcome
 
 
 def show(outcome: "Outcome", as_json: bool) -> None:
