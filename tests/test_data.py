@@ -154,6 +154,15 @@ def test_matching_conditions_hold_where_the_files_have_the_cells(tmp_path):
         atoms.calc = result.calculator
         assert atoms.get_potential_energy() == pytest.approx(energy, abs=1e-7)
     assert np.abs(end.get_forces() - end.arrays["REF_forces"]).max() < 1e-6
+    named = read(path, ":")
+    for atoms in named:
+        if atoms.info.get("config_type") != "perfect":
+            atoms.info["defect"] = "hole"
+    again = DataTrainer(
+        read_data(file_of(tmp_path, named, "named.xyz")), basis, progress=False, uncertainty=False
+    )
+    assert again.conditions == ("energies", "forces")
+    assert [cell.defect for cell in again.cells()] == ["hole"]
     plain = DataTrainer(read_data(path), basis, matching=None, progress=False, uncertainty=False).run()
     assert plain.matched == ()
     assert not any("plain fit" in text for text in plain.census.warnings)

@@ -36,7 +36,7 @@ class DataSet:
     Attributes
     ----------
     train, test : list of LabelledCell
-        `defect` is the group of the frame, that is its ``config_type``.
+        `defect` is the group of the frame: its ``defect`` if it has one, else its ``config_type``.
     relaxed, unrelaxed, perfect : list of LabelledCell
         Cells of the matching conditions, where the files name them; they are among `train`.
     E0 : dict of str to float
@@ -94,10 +94,11 @@ def read_data(
     seed : int
         Of the choice.
     group : str
-        Key that says which kind of configuration a frame is; weights go by it.
+        Key that says which kind of configuration a frame is. Weights and errors go by it, or by ``defect`` where a
+        frame has that.
     relaxed, unrelaxed, perfect : sequence of str
-        Groups that hold relaxed defect cells, the same before relaxation, and perfect crystals, which the model can
-        match exactly.
+        Values of `group` of relaxed defect cells, of the same before relaxation, and of perfect crystals, which the
+        model can match exactly.
     without_forces : "refuse" or "skip"
         What to do with frames that have no forces.
 
@@ -123,14 +124,14 @@ def read_data(
         raise ValueError(
             "no frame is left to fit; give files with more frames than isolated atoms and test cells"
         )
-    train = [_labelled(frame, keys, frame.group in perfect) for frame in fitted]
+    train = [_labelled(frame, keys, frame.config_type in perfect) for frame in fitted]
     by_group = list(zip(fitted, train, strict=True))
     return DataSet(
         train=train,
-        test=[_labelled(frame, keys, frame.group in perfect) for frame in tested],
-        relaxed=[_at_rest(frame, cell) for frame, cell in by_group if frame.group in relaxed],
-        unrelaxed=[cell for frame, cell in by_group if frame.group in unrelaxed],
-        perfect=[c for frame, c in by_group if frame.group in perfect and _largest(c) < PERFECT],
+        test=[_labelled(frame, keys, frame.config_type in perfect) for frame in tested],
+        relaxed=[_at_rest(frame, cell) for frame, cell in by_group if frame.config_type in relaxed],
+        unrelaxed=[cell for frame, cell in by_group if frame.config_type in unrelaxed],
+        perfect=[c for frame, c in by_group if frame.config_type in perfect and _largest(c) < PERFECT],
         E0=E0,
         keys=keys,
         notes=tuple(notes),
@@ -150,10 +151,10 @@ def split(
         Of the geometries of a group, rounded.
     seed : int
     keep : iterable of str
-        Groups of which no frame is chosen.
+        Values of config_type of which no frame is chosen.
     """
     chosen: set[bytes] = set()
-    kept = {frame.geometry for frame in frames if frame.group in keep}
+    kept = {frame.geometry for frame in frames if frame.config_type in keep}
     for k, name in enumerate(dict.fromkeys(frame.group for frame in frames)):
         several = list(
             dict.fromkeys(f.geometry for f in frames if f.group == name and f.geometry not in kept)
@@ -187,7 +188,7 @@ def _largest(cell: LabelledCell) -> float:
 def _at_rest(frame: Frame, cell: LabelledCell) -> LabelledCell:
     if _largest(cell) > AT_REST:
         raise ValueError(
-            f'{frame.place} is called "{frame.group}", and has forces of up to {_largest(cell):.3g} eV/Å; an '
+            f'{frame.place} is called "{frame.config_type}", and has forces of up to {_largest(cell):.3g} eV/Å; an '
             f"equilibrium has less than {AT_REST}. Name the groups of relaxed cells in [data] relaxed, [] for none"
         )
     return cell

@@ -36,8 +36,10 @@ class Frame:
     file : str
     number : int
         Of the frame in its file, from 0.
-    group : str
-        What the file calls it: ``defect`` where that is given, else ``config_type``; "default" without.
+    config_type : str
+        What the file calls it, "default" where it says nothing.
+    defect : str
+        Name of the defect, if the file gives one.
     values : dict of str to Any
         Of the whole configuration, those of ASE's calculator among them.
     arrays : dict of str to array, one row an atom
@@ -46,7 +48,8 @@ class Frame:
     atoms: Atoms
     file: str
     number: int
-    group: str
+    config_type: str
+    defect: str
     values: dict[str, Any]
     arrays: dict[str, npt.NDArray[Any]]
 
@@ -54,6 +57,11 @@ class Frame:
     def place(self) -> str:
         """Name of the frame in messages."""
         return f"{self.file}, frame {self.number}"
+
+    @property
+    def group(self) -> str:
+        """Name that weights and errors go by: of the defect where that is given, else the config_type."""
+        return self.defect or self.config_type
 
     @property
     def energies(self) -> dict[str, float]:
@@ -148,9 +156,9 @@ def _frame(atoms: Atoms, file: str, number: int, group: str) -> Frame:
     per_atom = {key: x for key, x in results.items() if key in ("forces", "energies", "magmoms", "charges")}
     values = {**atoms.info, **{key: x for key, x in results.items() if key not in per_atom}}
     arrays = {key: x for key, x in atoms.arrays.items() if key not in ("numbers", "positions")} | per_atom
-    name = atoms.info.get("defect") or atoms.info.get(group) or UNNAMED
+    kind, defect = str(atoms.info.get(group) or UNNAMED), str(atoms.info.get("defect") or "")
     bare = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-    return Frame(bare, file, number, str(name), values, arrays)
+    return Frame(bare, file, number, kind, defect, values, arrays)
 
 
 def _is_energy(key: str, value: Any) -> bool:
