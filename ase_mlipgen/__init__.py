@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ase_mlipgen.calculators.eam2d import EAM2D
     from ase_mlipgen.calculators.linear_ace import LinearACE
     from ase_mlipgen.calculators.nrltb import NRLTB
+    from ase_mlipgen.data import read_data
     from ase_mlipgen.defects import (
         Interstitial,
         Substitution,
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
         triangular_lattice,
     )
     from ase_mlipgen.result import TrainingResult
-    from ase_mlipgen.trainer import DefectTrainer
+    from ase_mlipgen.trainer import DataTrainer, DefectTrainer
 
 __version__ = "0.1.0"
 
@@ -29,6 +30,7 @@ _ROOMS = {
     "EAM2D": "calculators.eam2d",
     "LinearACE": "calculators.linear_ace",
     "NRLTB": "calculators.nrltb",
+    "DataTrainer": "trainer",
     "DefectTrainer": "trainer",
     "TrainingResult": "result",
     "Vacancy": "defects",
@@ -37,12 +39,14 @@ _ROOMS = {
     "triangular_lattice": "defects",
     "training_cell": "defects",
     "simulation_cell": "defects",
+    "read_data": "data",
 }
 
 __all__ = [
     "EAM2D",
     "NRLTB",
     "ACEBasis",
+    "DataTrainer",
     "DefectTrainer",
     "Interstitial",
     "LinearACE",
@@ -50,6 +54,7 @@ __all__ = [
     "TrainingResult",
     "Vacancy",
     "__version__",
+    "read_data",
     "simulation_cell",
     "training_cell",
     "triangular_lattice",

@@ -190,8 +190,14 @@ class TrainingResult:
         Raises
         ------
         ValueError
-            The result has no trainer and no labelling was given; or the cell does not fit, see there.
+            The result has no trainer and no labelling was given, or no training cell, as a fit of files may have none;
+            or the cell does not fit, see there.
         """
+        if not self.cells:
+            raise ValueError(
+                "this result has no training cell to take cores from: it was fitted to files of labels without "
+                "relaxed, unrelaxed and perfect cells"
+            )
         if labelling is None:
             labelling = self._trainer("certify(atoms, Labelling(reference))").labelling()
         if self.trainer is not None:
@@ -236,7 +242,18 @@ class TrainingResult:
         defects: Sequence[Any] | None = None,
         separation: float | None = None,
     ) -> ErrorBudget:
-        """Predict the errors on a large cell, term by term, without a label; see `theory.budget.error_budget`."""
+        """Predict the errors on a large cell, term by term, without a label; see `theory.budget.error_budget`.
+
+        Raises
+        ------
+        ValueError
+            The model was trained from files of labels, which have no crystal and no reference's force constants.
+        """
+        if "crystal" not in self.settings:
+            raise ValueError(
+                "this model was trained from files of labels; a budget needs the reference's crystal and force "
+                "constants: train it with DefectTrainer, or certify it with result.certify(atoms, Labelling(reference))"
+            )
         return error_budget(self, size, n_defects, defects, separation)
 
     def save(self, directory: str | Path) -> Path:
@@ -331,7 +348,7 @@ def _assembled(
 
 
 def _shown(value: float | None) -> str:
-    return f"{'not measured':>14s}" if value is None else f"{value:14.3e}"
+    return f"{'not measured':>14s}" if value is None or value != value else f"{value:14.3e}"
 
 
 def _constants(arrays: Mapping[str, Any]) -> ForceConstants | None:

@@ -3,7 +3,7 @@
 Numba's own threading layers cost milliseconds a call, spin on idle cores and do not survive a fork; Python threads over
 chunks of work do neither. The caller is one of the threads: it takes chunks itself while it waits, so that it never
 stands in a worker's way, and nothing waits for a thread that is busy elsewhere.
-Entry points: :func:`available_threads`, :func:`in_order`, :func:`blas_threads`.
+Entry points: :func:`available_threads`, :func:`in_order`, :func:`blas_threads`, :func:`one_blas_thread`.
 """
 
 import functools
@@ -11,8 +11,8 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager
-from threading import Condition
+from contextlib import AbstractContextManager, contextmanager
+from threading import Condition, Event, Lock, Thread
 from typing import Any, Generic, TypeVar
 
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
@@ -33,6 +33,58 @@ def available_threads() -> int:
 def blas_threads(threads: int) -> AbstractContextManager[Any]:
     """Return a context in which NumPy's and SciPy's BLAS and LAPACK use so many threads."""
     return _libraries().limit(limits=threads, user_api="blas")
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Keep BLAS and LAPACK on one thread for as long as any thread of this process is in such a context.
+
+    For tasks that may run side by side in one worker. The limit is the process's, and belongs to the thread that set
+    it: with `blas_threads`, the first of two tasks to leave would lift it under the other.
+    """
+    _alone.enter()
+    try:
+        yield
+    finally:
+        _alone.leave()
+
+
+class _Alone:
+    """Counts who wants BLAS on one thread; the limit is held by a thread of its own."""
+
+    def __init__(self) -> None:
+        self._lock, self._n_inside = Lock(), 0
+        self._set, self._over = Event(), Event()
+        self._holder: Thread | None = None
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._holder is None:
+                self._set.clear()
+                self._over.clear()
+                self._holder = Thread(target=self._hold, name="ase_mlipgen BLAS", daemon=True)
+                self._holder.start()
+                self._set.wait()
+            self._n_inside += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if self._n_inside == 0 and self._holder is not None:
+                self._over.set()
+                self._holder.join()
+                self._holder = None
+
+    def _hold(self) -> None:
+        try:
+            with blas_threads(1):
+                self._set.set()
+                self._over.wait()
+        finally:
+            self._set.set()
+
+
+_alone = _Alone()
 
 
 @functools.cache

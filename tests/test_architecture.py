@@ -12,12 +12,12 @@ import ase_mlipgen
 PACKAGE = Path(ase_mlipgen.__file__).parent
 LEVELS = [
     {"durable", "jit", "lapack", "simd", "symmetry", "threads", "workspace"},
-    {"ace", "eam", "neighbors", "progress", "tightbinding"},
+    {"ace", "eam", "executors", "neighbors", "progress", "tightbinding"},
     {"basis"},
     {"posterior"},
     {"calculators"},
     {"defects", "labels", "fit"},
-    {"theory"},
+    {"data", "theory"},
     {"result"},
     {"census"},
     {"trainer"},
@@ -33,6 +33,9 @@ NUMBERS_ONLY = {
     "tightbinding": {"numpy", "scipy", "threadpoolctl", "torch"},
 }
 AT_HOME = {
+    "dask": {"executors"},
+    "distributed": {"executors"},
+    "executorlib": {"executors"},
     "matplotlib": {"report"},
     "typer": {"cli"},
     "rich": {"cli", "progress"},

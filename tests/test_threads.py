@@ -1,6 +1,8 @@
 """Tasks in threads: order, bound on what is in flight, errors, early ends, forks."""
 
 import multiprocessing
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -83,3 +85,41 @@ def test_a_forked_process_has_threads_of_its_own():
 
 def test_there_is_a_thread():
     assert available_threads() >= 1
+
+
+SIDE_BY_SIDE = """
+import threading, time
+import scipy.linalg
+from threadpoolctl import threadpool_info
+from ase_mlipgen.threads import one_blas_thread
+
+def limits():
+    return sorted(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+
+def long_task():
+    with one_blas_thread():
+        began.set()
+        left.wait(20)
+        inside.append(limits())
+
+before, inside, began, left = limits(), [], threading.Event(), threading.Event()
+thread = threading.Thread(target=long_task)
+with one_blas_thread():
+    thread.start()
+    began.wait(20)
+left.set()
+thread.join()
+assert set(inside[0]) == {1}, inside
+assert limits() == before, (limits(), before)
+print(len(before))
+"""
+
+
+def test_blas_stays_on_one_thread_until_the_last_task_leaves():
+    """Two tasks in one process: the first to leave must not lift the limit under the other."""
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", SIDE_BY_SIDE], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 0

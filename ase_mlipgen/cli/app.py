@@ -6,15 +6,19 @@ import typer
 
 from ase_mlipgen.cli import (
     budget,
+    census,
     certify,
     cite,
     compile_kernels,
     demo,
     evaluate,
+    fit,
     init,
+    label,
     plan,
     relax,
     run,
+    status,
     study,
 )
 from ase_mlipgen.cli.common import handled
@@ -33,6 +37,10 @@ for name, command in (
     ("init", init.init),
     ("plan", plan.plan),
     ("run", run.run),
+    ("label", label.label),
+    ("fit", fit.fit),
+    ("status", status.status),
+    ("census", census.census),
     ("eval", evaluate.evaluate),
     ("budget", budget.budget),
     ("certify", certify.certify),

@@ -116,14 +116,14 @@ class _Job:
 @contextmanager
 def _opened(run: Path, structure: Path | None, workers: int | None, quiet: bool) -> Iterator[_Job]:
     """Read a run, with a trainer that asks its reference."""
-    from ase_mlipgen.cli.job import LABELS, label_workers
+    from ase_mlipgen.cli.job import LABELS, executor_of
     from ase_mlipgen.result import TrainingResult
 
     if not (run / "config.toml").is_file():
         raise ConfigError(f"{run} is no run directory: it has no config.toml; make one with `mlipgen run`")
     config = load(run / "config.toml")
     result = TrainingResult.load(run)
-    with label_workers(workers or config.run.workers) as executor, Progress(quiet) as progress:
+    with executor_of(config, workers) as executor, Progress(quiet) as progress:
         trainer = build.trainer(config, executor, run / LABELS, progress)
         mu = None if config.simulation is None else config.simulation.mu
         yield _Job(config, trainer.adopt(result), _large(config, structure), mu, progress)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ase_mlipgen.cli.common import Debug, Json, show_json
-from ase_mlipgen.config import Config, default, load
+from ase_mlipgen.config import AnyConfig, default, load_any
 
 
 def cite(
@@ -18,7 +18,7 @@ def cite(
     debug: Debug = False,
 ) -> None:
     """Print the citations of what a run used, as BibTeX."""
-    from ase_mlipgen.cli.job import cited_by
+    from ase_mlipgen.cli.finish import cited_by
     from ase_mlipgen.report.citations import bibtex, citations
 
     found = citations(cited_by(default() if source is None else _configuration(source)))
@@ -30,6 +30,6 @@ def cite(
         typer.echo("\n".join(f"{c.plain()} [{c.reason}]" for c in found) if plain else bibtex(found))
 
 
-def _configuration(source: Path) -> Config:
+def _configuration(source: Path) -> AnyConfig:
     """Read a configuration file, or that of a run directory."""
-    return load(source / "config.toml" if source.is_dir() else source)
+    return load_any(source / "config.toml" if source.is_dir() else source)

@@ -16,16 +16,25 @@ from ase_mlipgen.config import ConfigError
 
 WIDE = 200
 """Columns of a table that goes to a file or a pipe."""
+DEFAULT_RUN = Path("runs/mlipgen")
 OK, BAD_CONFIGURATION, LABELS_FAILED, GATE_FAILED, INTERRUPTED = 0, 2, 3, 4, 130
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
-Workers = Annotated[int | None, typer.Option("--workers", "-n", min=1, help="Processes that compute labels.")]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", "-n", min=1, help="Workers that compute labels."),
+]
 Changes = Annotated[
     list[str] | None,
     typer.Option(
         "--set", metavar="KEY=VALUE", help="Change the configuration: training.size=6. May be repeated."
     ),
+]
+TimeLimit = Annotated[float | None, typer.Option(help="Seconds that one label may take.")]
+Retries = Annotated[int | None, typer.Option(help="Further attempts at a label that failed.", min=0)]
+RunOrConfig = Annotated[
+    Path, typer.Argument(metavar="RUN|CONFIG", help="Directory of a run, or configuration file.")
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Directory of the run.")]
@@ -36,6 +45,32 @@ R = TypeVar("R")
 
 class GateError(RuntimeError):
     """A result that was computed and is not good enough."""
+
+
+def overrides(
+    changes: Sequence[str] | None,
+    workers: int | None = None,
+    time_limit: float | None = None,
+    retries: int | None = None,
+) -> list[str]:
+    """Return the changes of a configuration that options stand for."""
+    options = {"run.workers": workers, "labels.time_limit": time_limit, "labels.retries": retries}
+    return [*(changes or ()), *(f"{key}={value}" for key, value in options.items() if value is not None)]
+
+
+def place_of(source: Path, output: Path | None) -> tuple[Path, Path]:
+    """Return the configuration file and the run directory of RUN|CONFIG and `--output`.
+
+    Raises
+    ------
+    ConfigError
+        A directory that holds no run.
+    """
+    if not source.is_dir():
+        return source, output or DEFAULT_RUN
+    if not (source / "config.toml").is_file():
+        raise ConfigError(f"{source} is no run directory: it has no config.toml; `mlipgen label` makes one")
+    return source / "config.toml", output or source
 
 
 def handled(command: Callable[P, R]) -> Callable[P, R]:
@@ -63,7 +98,8 @@ def exit_code(error: Exception) -> int | None:
     if isinstance(error, GateError):
         return GATE_FAILED
     for module, name, code in (
-        ("ase_mlipgen.labels.run", "LabelError", LABELS_FAILED),
+        ("ase_mlipgen.labels.failure", "LabelError", LABELS_FAILED),
+        ("ase_mlipgen.labels.failure", "StoreError", LABELS_FAILED),
         ("ase_mlipgen.labels.identity", "IdentityError", BAD_CONFIGURATION),
         ("ase_mlipgen.defects.relaxation", "RelaxationError", GATE_FAILED),
     ):

@@ -1,56 +1,34 @@
-"""A whole run: train, compare on the large cell, write the run directory. `mlipgen run` and `mlipgen demo` share it.
+"""A run directory and its stages: label, fit, or all of them with a comparison on the large cell.
 
 The directory holds config.toml, the result (model.json, labels, result.json), metrics.json, report.html with its PNGs,
-both relaxed large cells, run.log, citations.bib; and the labels one by one, so that the same command again resumes.
-Enter at `execute`.
+both relaxed large cells, run.log, citations.bib; and the labels one by one, with records of relaxations and Hessians,
+so that the same command again resumes, and a fit needs no reference. Enter at `execute`, `label`, `fit`.
 """
 
 import logging
-import multiprocessing
 import time
 import warnings
-from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ase_mlipgen.config import Config, build, to_toml
+from ase_mlipgen.cli.finish import Outcome, compared, remove_comparison, reported, write_cells
+from ase_mlipgen.config import AnyConfig, Config, ConfigError, DataConfig, build, to_toml
+from ase_mlipgen.durable import replacing
 from ase_mlipgen.progress import Progress
 
 if TYPE_CHECKING:
-    from ase import Atoms
+    from contextlib import AbstractContextManager
 
+    from ase_mlipgen.executors import NamedExecutor
     from ase_mlipgen.result import TrainingResult
-    from ase_mlipgen.theory.budget import ErrorBudget
-    from ase_mlipgen.theory.compare import Comparison
     from ase_mlipgen.trainer import DefectTrainer
 
 logger = logging.getLogger("ase_mlipgen.run")
-LABELS = "labels"
-EVERY = 5.0
-"""Seconds between two lines about a relaxation."""
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What a run came to.
-
-    Attributes
-    ----------
-    result : the trained model and its errors
-    comparison : on the large cell, or None
-    numbers : content of metrics.json
-    report : path of report.html
-    wall_time : s
-    """
-
-    result: "TrainingResult"
-    comparison: "Comparison | None"
-    numbers: dict[str, Any]
-    report: Path
-    wall_time: float
+LABELS, RECORDS = "labels", "records"
+SHOWN = 20
+"""Missing labels that a message lists."""
 
 
 class LoggedProgress(Progress):
@@ -62,71 +40,153 @@ class LoggedProgress(Progress):
         super().say(text)
 
 
-def execute(config: Config, folder: Path, quiet: bool, title: str) -> Outcome:
-    """Run a configuration and write its directory.
+def execute(config: AnyConfig, folder: Path, quiet: bool, title: str) -> Outcome:
+    """Run a configuration, all stages, and write its directory.
 
     Raises
     ------
     LabelError, RelaxationError, ConfigError
     """
-    from ase_mlipgen.report.citations import citations
-    from ase_mlipgen.report.metrics import metrics
-    from ase_mlipgen.report.write import write_report
+    if isinstance(config, DataConfig):
+        return fit_data(config, folder, quiet, title)
+    begun = time.perf_counter()
+    cells = build.simulation(config)  # what cannot be built is refused before labels are made
+    with asking(config, folder, quiet) as trainer:
+        result = _trained(trainer, trainer.progress, folder / LABELS)
+        result.save(folder)
+        comparison = compared(config, cells, result, trainer.progress)
+        if comparison is not None:
+            write_cells(folder, comparison)
+        return reported(config, folder, title, result, comparison, trainer.progress, begun)
 
+
+def label(config: Config, folder: Path, quiet: bool) -> None:
+    """Ask the reference everything that the fit needs, and stop.
+
+    Raises
+    ------
+    LabelError, RelaxationError, ConfigError
+    """
+    with asking(config, folder, quiet) as trainer:
+        trainer.progress.say(str(trainer.census()))
+        _kept(trainer.ask, trainer.progress, folder / LABELS)
+
+
+def fit(config: Config, folder: Path, quiet: bool, title: str, partial: bool) -> Outcome:
+    """Fit the labels that a run directory holds; the reference is not asked.
+
+    Raises
+    ------
+    ConfigError, MissingError
+    """
+    begun = time.perf_counter()
+    with _log(folder / "run.log"):
+        trainer = recorded_trainer(config, folder, LoggedProgress(quiet))
+        require_labels(trainer, partial)
+        trainer.partial = partial
+        _write_configuration(folder, config)
+        result = _quietly(trainer.run)
+        result.save(folder)
+        remove_comparison(folder)
+        return reported(config, folder, title, result, None, trainer.progress, begun)
+
+
+def fit_data(config: DataConfig, folder: Path, quiet: bool, title: str) -> Outcome:
+    """Fit labels of files, and write the run directory."""
     begun = time.perf_counter()
     folder.mkdir(parents=True, exist_ok=True)
-    text = to_toml(config)
-    cells = build.simulation(config)  # what cannot be built is refused before labels are made
-    with _log(folder / "run.log"), label_workers(config.run.workers) as executor:
+    with _log(folder / "run.log"):
+        progress = LoggedProgress(quiet)
+        trainer = build.data_trainer(config, progress)
+        _write_configuration(folder, config)
+        result = trainer.run()
+        result.save(folder)
+        return reported(config, folder, title, result, None, progress, begun)
+
+
+def recorded_trainer(config: Config, folder: Path, progress: "Progress | bool") -> "DefectTrainer":
+    """Return a trainer on what a run directory holds, without the reference.
+
+    Raises
+    ------
+    ConfigError
+        This reference was never asked in this directory.
+    """
+    from ase_mlipgen.trainer.records import Records
+
+    records = Records(folder / RECORDS)
+    reference = build.recorded(config, records)
+    if reference is None:
+        raise ConfigError(
+            f"{folder} holds no labels of the reference {config.reference.factory} as it is configured; "
+            f"`mlipgen label CONFIG.toml -o {folder}` makes them"
+        )
+    trainer = build.trainer(config, None, folder / LABELS, progress, reference)
+    trainer.records = records
+    return trainer
+
+
+def require_labels(trainer: "DefectTrainer", partial: bool) -> None:
+    """Refuse to fit where something is missing.
+
+    Raises
+    ------
+    MissingError
+    """
+    from ase_mlipgen.trainer.inventory import take_inventory
+    from ase_mlipgen.trainer.records import MissingError
+
+    found = take_inventory(trainer, check=True)
+    if found.is_complete or (partial and found.only_samples_absent and not found.n_damaged):
+        return
+    listed = [f"\n  {one}" for one in found.absent[:SHOWN]]
+    if len(found.absent) > SHOWN:
+        listed.append(f"\n  and {len(found.absent) - SHOWN} more")
+    remedy = "`mlipgen label` makes them"
+    if found.only_samples_absent and not found.n_damaged:
+        remedy += ", and --partial fits what is there"
+    raise MissingError(f"not on disk: {', '.join(found.missing())}; {remedy}{''.join(listed)}")
+
+
+@contextmanager
+def asking(config: Config, folder: Path, quiet: bool) -> "Iterator[DefectTrainer]":
+    """Give a trainer that asks its reference and keeps the answers in a run directory."""
+    from ase_mlipgen.trainer.records import Records
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with _log(folder / "run.log"), executor_of(config) as executor:
         progress = LoggedProgress(quiet)
         trainer = build.trainer(config, executor, folder / LABELS, progress)
-        (folder / "config.toml").write_text(text, encoding="utf-8")
-        with warnings.catch_warnings():
-            # The census has said it already; instabilities fail the run when all is written.
-            for category in _warnings():
-                warnings.simplefilter("ignore", category)
-            result = _trained(trainer, progress, folder / LABELS)
-        result.save(folder)
-        comparison = _compare(config, cells, result, progress)
-        if comparison is not None:
-            _write_cells(folder, comparison)
-        budget = _budget(config, result, progress)
-        progress.say("writing the report")
-        cited = citations(cited_by(config))
-        page = write_report(
-            folder,
-            result,
-            comparison,
-            title=title,
-            citations=cited,
-            configuration=text,
-            extra={"configuration": text},
-            budget=budget,
-        )
-    return Outcome(result, comparison, metrics(result, comparison, budget), page, time.perf_counter() - begun)
+        trainer.records = Records(folder / RECORDS)
+        _write_configuration(folder, config)
+        build.remember(config, trainer, trainer.records)
+        yield trainer
+
+
+def _write_configuration(folder: Path, config: AnyConfig) -> None:
+    with replacing(folder / "config.toml") as temporary:
+        temporary.write_text(to_toml(config), encoding="utf-8")
 
 
 def _trained(trainer: "DefectTrainer", progress: Progress, labels: Path) -> "TrainingResult":
+    found: TrainingResult = _kept(lambda: _quietly(trainer.run), progress, labels)
+    return found
+
+
+def _quietly(run: Callable[[], Any]) -> Any:
+    """Run without warnings that are said elsewhere: the census has them, instabilities fail the run at its end."""
+    with warnings.catch_warnings():
+        for category in _warnings():
+            warnings.simplefilter("ignore", category)
+        return run()
+
+
+def _kept(work: Callable[[], Any], progress: Progress, labels: Path) -> Any:
     try:
-        return trainer.run()
+        return work()
     except KeyboardInterrupt:
         progress.say(f"labels made so far are kept in {labels}; the same command goes on from there")
         raise
-
-
-def cited_by(config: Config) -> list[str]:
-    """Name the citations of a configuration beyond those of every run."""
-    found = []
-    if config.reference.factory == "EAM2D" and "potential" not in config.reference.arguments:
-        found.append("zhou")
-    if config.reference.factory == "EMT":
-        found.append("emt")
-    name, _, element = config.reference.factory.partition(":")
-    if name == "NRLTB":
-        found += ["nrl", "nrl-forms"]
-        if (element or config.reference.arguments.get("element", "Si")).startswith("Si"):
-            found.append("nrl-silicon")
-    return [*found, "zbl"] if config.basis.core == "zbl" else found
 
 
 def _warnings() -> tuple[type[Warning], ...]:
@@ -136,75 +196,9 @@ def _warnings() -> tuple[type[Warning], ...]:
     return TrainingWarning, InstabilityWarning
 
 
-def _compare(
-    config: Config, cells: "tuple[Atoms, Atoms] | None", result: "TrainingResult", progress: Progress
-) -> "Comparison | None":
-    if cells is None or config.simulation is None:
-        return None
-    from ase_mlipgen.theory.compare import compare
-
-    large, perfect = cells
-    progress.say(f"comparing reference and model on the large cell of {len(large)} atoms")
-    found = compare(
-        build.reference(config)(),
-        result.calculator,
-        large,
-        perfect,
-        fmax=config.simulation.fmax,
-        optimizer=build.optimizer(config),
-        progress=_steps(progress),
-        mu=config.simulation.mu,
-    )
-    for name, relaxation in (("reference", found.reference), ("model", found.surrogate)):
-        state = "relaxed" if relaxation.converged else f"not relaxed ({relaxation.failure})"
-        progress.say(f"  {name}: {state} in {relaxation.steps} steps, {relaxation.wall_time:.1f} s")
-    return found
-
-
-def _budget(config: Config, result: "TrainingResult", progress: Progress) -> "ErrorBudget | None":
-    """Predict the errors on the large cell of the configuration; None without one."""
-    table = config.simulation
-    if table is None:
-        return None
-    from ase_mlipgen.defects import as_defect
-
-    crystal = build.crystal(config)
-    several = [as_defect(build.defect(item), crystal) for item in table.defects]
-    apart = table.separation if isinstance(table.separation, int | float) else None
-    found = result.budget(table.size, defects=several, separation=apart)
-    progress.say(f"error budget of the large cell: {found.advice[0]}")
-    return found
-
-
-def _steps(progress: Progress) -> Any:
-    """Return a callback of a relaxation that says where it is every few seconds."""
-    spoke = time.monotonic()
-
-    def report(name: str, step: int, energy: float, fmax: float) -> None:
-        nonlocal spoke
-        if time.monotonic() - spoke >= EVERY:
-            spoke = time.monotonic()
-            who = "model" if name == "surrogate" else name
-            progress.say(f"  {who}: step {step}, largest force {fmax:.1e} eV/Å")
-
-    return report
-
-
-def _write_cells(folder: Path, comparison: "Comparison") -> None:
-    from ase.io import write
-
-    for name, relaxation in (("reference", comparison.reference), ("model", comparison.surrogate)):
-        write(folder / f"large_cell_{name}.extxyz", relaxation.atoms, format="extxyz")
-
-
-@contextmanager
-def label_workers(workers: int) -> Iterator[Executor | None]:
-    """Give worker processes that start afresh, so that no threads of this one are inherited; None for one worker."""
-    if workers == 1:
-        yield None
-        return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield pool
+def executor_of(config: Config, workers: int | None = None) -> "AbstractContextManager[NamedExecutor | None]":
+    """Give the executor of a configuration, and close it at the end; None where this process does the work."""
+    return build.executor(config, workers) or nullcontext()
 
 
 @contextmanager

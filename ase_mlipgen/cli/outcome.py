@@ -11,7 +11,7 @@ from ase_mlipgen.cli.common import GateError, show_json, show_table
 from ase_mlipgen.progress import duration
 
 if TYPE_CHECKING:
-    from ase_mlipgen.cli.job import Outcome
+    from ase_mlipgen.cli.finish import Outcome
 
 
 def show(outcome: "Outcome", as_json: bool) -> None:
@@ -22,7 +22,7 @@ def show(outcome: "Outcome", as_json: bool) -> None:
         "picture": str(folder / "summary.png"),
         "model": str(folder / "model.json"),
     }
-    if not outcome.result.test:
+    if not (outcome.result.test and outcome.result.cells):
         del files["picture"]
     if as_json:
         show_json({**outcome.numbers, "wall_time": outcome.wall_time, "files": files})

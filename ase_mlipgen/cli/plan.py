@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ase_mlipgen.cli.common import Changes, Debug, Json, show_json, show_table
-from ase_mlipgen.config import build, load
+from ase_mlipgen.config import DataConfig, build, load_any
 
 if TYPE_CHECKING:
     from ase_mlipgen.theory.sizes import SizeOption
@@ -28,12 +28,18 @@ def plan(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Count cells, labels, rows, functions, memory and time, compare sizes; compute no label."""
+    """Count cells, labels, rows, functions, memory and time, compare sizes; compute no label.
+
+    For a configuration that fits labels of files: what these hold, as `mlipgen census` says it.
+    """
     from ase_mlipgen.census import fit_time
     from ase_mlipgen.progress import duration
     from ase_mlipgen.theory.sizes import worth
 
-    resolved = load(config, changes or ())
+    resolved = load_any(config, changes or ())
+    if isinstance(resolved, DataConfig):
+        _plan_data(resolved, as_json)
+        return
     trainer = build.trainer(resolved, progress=False)
     census = trainer.census()
     seconds = fit_time(census.n_rows, census.n_functions)
@@ -75,6 +81,32 @@ def plan(
     typer.echo(said)
     for text in census.warnings:
         typer.echo(f"warning: {text}")
+
+
+def _plan_data(config: DataConfig, as_json: bool) -> None:
+    """Show what the files hold, and what the fit of them takes."""
+    from ase_mlipgen.census import fit_time
+    from ase_mlipgen.cli.census import show
+    from ase_mlipgen.data import read_frames, take_census
+    from ase_mlipgen.progress import duration
+
+    trainer = build.data_trainer(config, progress=False)
+    found, table = trainer.census(), config.data
+    given = {"energy": table.energy, "forces": table.forces, "stress": table.stress}
+    held = take_census(read_frames([*table.files, *table.test_files], table.group), **given)
+    seconds = fit_time(found.n_rows, found.n_functions)
+    if as_json:
+        show_json({"census": asdict(found), "data": held.todict(), "fit_time": seconds})
+        return
+    show(held)
+    train, test = trainer.label()
+    typer.echo(
+        f"{len(train)} training and {len(test)} test cells\n{found.n_rows} rows, {found.n_functions} functions, about "
+        f"{found.memory / 1e6:.0f} MB and {duration(seconds)} for the fit"
+    )
+    for text in found.warnings:
+        if text not in held.warnings:
+            typer.echo(f"warning: {text}")
 
 
 def _sizes(trainer: "DefectTrainer", relax: bool) -> "list[SizeOption]":

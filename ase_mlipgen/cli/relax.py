@@ -143,7 +143,7 @@ def _reporter(
     meter: "Meter", calculator: Any, checkpoint: Path, progress: Progress
 ) -> Callable[[int, float, float], None]:
     """Return a callback that says how the cell is solved and where the relaxation is, at most every few seconds."""
-    from ase_mlipgen.cli.job import EVERY
+    from ase_mlipgen.cli.finish import EVERY
 
     continues, spoke, plan = checkpoint.is_file(), time.monotonic(), None
 

@@ -4,7 +4,9 @@ One function each; what a room refuses is reported with the table that it came f
 """
 
 import functools
+import hashlib
 import importlib
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
@@ -14,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from ase_mlipgen.config.errors import ConfigError
 from ase_mlipgen.config.schema import (
+    Basis,
     BulkCrystal,
     Config,
+    DataConfig,
     FileDefect,
     InterstitialTable,
     SubstitutionTable,
@@ -27,8 +31,11 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from ase_mlipgen.basis import ACEBasis
+    from ase_mlipgen.data import DataSet
+    from ase_mlipgen.executors import NamedExecutor
     from ase_mlipgen.progress import Progress
-    from ase_mlipgen.trainer import DefectTrainer
+    from ase_mlipgen.trainer import DataTrainer, DefectTrainer
+    from ase_mlipgen.trainer.records import Recorded, Records
 
 SHORT_NAMES = {
     "EAM2D": "ase_mlipgen.calculators.eam2d:EAM2D",
@@ -44,7 +51,7 @@ def _table(name: str) -> Iterator[None]:
         yield
     except ConfigError:
         raise
-    except (ValueError, TypeError, KeyError, OSError, RuntimeError) as error:
+    except (ValueError, TypeError, KeyError, OSError, RuntimeError, ImportError) as error:
         raise ConfigError(f"in [{name}]: {error}") from error
 
 
@@ -149,12 +156,15 @@ def named(name: str, key: str, folder: str | None = None) -> Callable[..., Any]:
 
 def basis(config: Config) -> "ACEBasis":
     """Return the basis; without elements, that of the crystal's and the defects'."""
+    return _basis(config.basis, lambda: _elements(config))
+
+
+def _basis(table: Basis, elements_of: Callable[[], list[str]]) -> "ACEBasis":
     from ase_mlipgen.basis import ACEBasis
 
-    table = config.basis
     options = table.model_dump(exclude={"elements", "core"})
     with _table("basis"):
-        elements = _elements(config) if table.elements is None else table.elements
+        elements = elements_of() if table.elements is None else table.elements
         return ACEBasis(elements, **options, core=None if table.core == "none" else table.core)
 
 
@@ -177,17 +187,40 @@ def optimizer(config: Config) -> Callable[..., Any] | None:
         return named(name if ":" in name else f"ase.optimize:{name}", "optimizer", config.reference.folder)
 
 
+def executor(config: Config, workers: int | None = None) -> "NamedExecutor | None":
+    """Return the executor of a configuration, its workers started; None where this process does the work.
+
+    Parameters
+    ----------
+    config : Config
+    workers : int, optional
+        Instead of the configuration's.
+    """
+    from ase_mlipgen.executors import named
+
+    table = config.run
+    workers = table.workers if workers is None else workers
+    name = table.executor or ("serial" if workers in (None, 1) else "processes")
+    with _table("run"):
+        found = named(name, workers, table.settings, table.timeout)
+        if found is not None:
+            found.open()
+        return found
+
+
 def trainer(
     config: Config,
     executor: Executor | None = None,
     store: str | Path | None = None,
     progress: "Progress | bool" = True,
+    asked: "Recorded | None" = None,
 ) -> "DefectTrainer":
-    """Return the trainer, ready to run."""
+    """Return the trainer, ready to run; with `asked`, on what that reference has answered before."""
     from ase_mlipgen.trainer import DefectTrainer
 
     training, fit = config.training, config.fit
-    parts = crystal(config), defects(config), reference(config), basis(config)
+    model = reference(config) if asked is None else asked
+    parts = crystal(config), defects(config), model, basis(config)
     names = ("size", "n_train", "n_test", "amplitude", "n_perfect", "fmax", "seed", "distribution")
     with _table("training"):
         return DefectTrainer(
@@ -204,10 +237,65 @@ def trainer(
             E0=fit.E0,
             optimizer=optimizer(config),
             executor=executor,
+            fit_executor=None if executor is None else config.run.fit,
             store=store,
             tag=config.reference.tag,
+            time_limit=config.labels.time_limit,
+            retries=config.labels.retries,
             progress=progress,
         )
+
+
+def data(config: DataConfig) -> "DataSet":
+    """Read the labels of the files."""
+    from ase_mlipgen.data import read_data
+
+    table = config.data
+    with _table("data"):
+        return read_data(**table.model_dump(), want_stress="stress" in config.fit.observations)
+
+
+def data_trainer(config: DataConfig, progress: "Progress | bool" = True) -> "DataTrainer":
+    """Return the trainer on labels of files, ready to run."""
+    from ase_mlipgen.trainer import DataTrainer
+
+    labels, fit = data(config), config.fit
+    parts = labels, _basis(config.basis, lambda: labels.elements)
+    with _table("fit"):
+        return DataTrainer(
+            *parts,
+            weights=fit.weights,
+            matching=None if fit.matching == "none" else fit.matching,
+            observations=fit.observations,
+            rtol=fit.rtol,
+            scaling=None if fit.scaling == "none" else fit.scaling,
+            E0=fit.E0,
+            progress=progress,
+        )
+
+
+def remember(config: Config, trainer: "DefectTrainer", records: "Records") -> None:
+    """Write down who the reference is, so that `recorded` finds its answers without it."""
+    table = config.reference.model_dump(mode="json")
+    content = {
+        "table": table,
+        "identity": trainer.identity(),
+        "name": trainer.settings()["reference"],
+        "has_hessian": trainer.has_hessian(),
+    }
+    records.note(_note_of(table), content)
+
+
+def recorded(config: Config, records: "Records") -> "Recorded | None":
+    """Return the reference of a configuration as it was asked before; None if it was not."""
+    from ase_mlipgen.trainer.records import Recorded
+
+    found = records.noted(_note_of(config.reference.model_dump(mode="json")))
+    return None if found is None else Recorded(found["identity"], found["name"], bool(found["has_hessian"]))
+
+
+def _note_of(table: Mapping[str, Any]) -> str:
+    return "reference-" + hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def simulation(config: Config, trained: bool = True) -> "tuple[Atoms, Atoms] | None":

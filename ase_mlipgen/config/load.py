@@ -12,8 +12,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from ase_mlipgen.config.errors import ConfigError, sentences
-from ase_mlipgen.config.schema import Config
+from ase_mlipgen.config.schema import AnyConfig, Config, DataConfig
 
+NOT_BESIDE_DATA = ("crystal", "defects", "reference", "training", "simulation")
 DEFAULT: dict[str, Any] = {
     "crystal": {"kind": "triangular", "element": "W", "r0": 2.72711},
     "defects": [{"kind": "vacancy"}],
@@ -39,8 +40,18 @@ def load(path: str | Path, changes: Iterable[str] = ()) -> Config:
     Raises
     ------
     ConfigError
-        No such file, not TOML, or a content that is refused.
+        No such file, not TOML, or a content that is refused: also one that fits labels of files, see `load_any`.
     """
+    config = load_any(path, changes)
+    if isinstance(config, DataConfig):
+        raise ConfigError(
+            f"{path} fits labels of files, [data], and has no crystal and no reference, which this command needs"
+        )
+    return config
+
+
+def load_any(path: str | Path, changes: Iterable[str] = ()) -> AnyConfig:
+    """Read a configuration file of either kind: see `load`."""
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -49,18 +60,46 @@ def load(path: str | Path, changes: Iterable[str] = ()) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     try:
-        return parse(text, path.parent, changes)
+        return parse_any(text, path.parent, changes)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error.__cause__
 
 
 def parse(text: str, folder: str | Path = ".", changes: Iterable[str] = ()) -> Config:
     """Check TOML text; relative paths in it are relative to `folder`."""
+    return validate(_content(text), folder, changes)
+
+
+def parse_any(text: str, folder: str | Path = ".", changes: Iterable[str] = ()) -> AnyConfig:
+    """Check TOML text of either kind."""
+    content = _content(text)
+    return (_validate_data if "data" in content else validate)(content, folder, changes)
+
+
+def _content(text: str) -> dict[str, Any]:
     try:
-        content = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"not valid TOML: {error}") from error
-    return validate(content, folder, changes)
+
+
+def _validate_data(content: dict[str, Any], folder: str | Path, changes: Iterable[str]) -> DataConfig:
+    if beside := [name for name in NOT_BESIDE_DATA if name in content]:
+        tables = ", ".join(f"[{name}]" for name in beside)
+        raise ConfigError(f"[data] stands in the place of {tables}: leave one of both out")
+    content = {key: value for key, value in content.items() if key not in ("run", "labels")}
+    for change in changes:
+        if not change.startswith(("run.", "labels.")):
+            _change(content, change)
+    try:
+        config = DataConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError("; ".join(sentences(error, DataConfig))) from error
+    folder = Path(folder).resolve()
+    files = {
+        name: [str(folder / path) for path in getattr(config.data, name)] for name in ("files", "test_files")
+    }
+    return config.model_copy(update={"data": config.data.model_copy(update=files)})
 
 
 def validate(content: Mapping[str, Any], folder: str | Path = ".", changes: Iterable[str] = ()) -> Config:

@@ -219,10 +219,36 @@ class Simulation(Table):
     )
 
 
+class Labels(Table):
+    """How the reference is asked."""
+
+    time_limit: Length | None = Field(
+        default=None, description="s a label may take; it then runs in a process that is ended at the limit"
+    )
+    retries: Count = Field(default=0, description="further attempts at a label that failed")
+
+
 class Run(Table):
     """How the work is done; results do not depend on it."""
 
-    workers: Annotated[int, Field(ge=1)] = Field(default=1, description="processes that compute labels")
+    executor: str | None = Field(
+        default=None,
+        description='"serial", "processes", "dask", "dask:tcp://host:8786", "executorlib:SlurmClusterExecutor" ...',
+    )
+    workers: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="how many; if not given, one, or all cores of this machine for an executor that is named",
+    )
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="keyword arguments for dask's cluster or executorlib's class"
+    )
+    timeout: Length = Field(
+        default=60.0, description="how long a dask scheduler and its workers may take to answer, s"
+    )
+    fit: bool | None = Field(
+        default=None,
+        description="the executor folds the rows of the fit too; if not given, where it is a much larger machine",
+    )
 
 
 class Config(Table):
@@ -235,4 +261,72 @@ class Config(Table):
     training: Training = Field(default_factory=Training)
     fit: Fit = Field(default_factory=Fit)
     simulation: Simulation | None = None
+    labels: Labels = Field(default_factory=Labels)
     run: Run = Field(default_factory=Run)
+
+
+class Data(Table):
+    """Files of labels, in the place of crystal, defects, reference and training."""
+
+    files: Annotated[list[str], Field(min_length=1)] = Field(
+        description="extended XYZ, relative to this file; `mlipgen census` says what they hold"
+    )
+    test_files: list[str] = Field(default=[], description="test cells; a share of files if not given")
+    test_fraction: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.1, description="share of every group that is test cells, where there are no test_files"
+    )
+    seed: Count = Field(default=0, description="of the choice of test cells")
+    energy: str | None = Field(default=None, description='key in the files, such as "REF_energy"')
+    forces: str | None = Field(default=None, description='key in the files, such as "REF_forces"')
+    stress: str | None = Field(default=None, description='key in the files, such as "REF_stress"')
+    stress_unit: Literal["eV/A^3", "GPa", "kbar", "eV"] | None = Field(
+        default=None, description='"eV/A^3", "GPa", "kbar", or "eV": a virial, stress times volume'
+    )
+    stress_positive: Literal["tension", "compression"] | None = Field(
+        default=None, description='what a positive number means: "tension", as in ASE, or "compression"'
+    )
+    group: str = Field(default="config_type", description="key that says which kind a frame is")
+    relaxed: list[str] = Field(
+        default=["relaxed"], description="groups of relaxed defect cells: matched exactly"
+    )
+    unrelaxed: list[str] = Field(default=["unrelaxed"], description="groups of the same before relaxation")
+    perfect: list[str] = Field(default=["perfect"], description="groups of perfect crystals")
+    without_forces: Literal["refuse", "skip"] = Field(
+        default="refuse", description='frames that have no forces: "refuse" or "skip" them'
+    )
+
+
+class DataFit(Table):
+    """The least-squares problem."""
+
+    weights: dict[str, Weight | dict[str, Weight]] = Field(
+        default={"energy": 100.0, "forces": 1.0},
+        description="of squared residuals, as in eq. (4.2); or such a table a group",
+    )
+    matching: Literal["exact", "none"] | list[Literal["energies", "forces"]] = Field(
+        default="exact",
+        description='imposed exactly where files have the cells: "exact", "none", or of "energies", "forces"',
+    )
+    rtol: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=1e-6, description="relative tolerance of the rank"
+    )
+    scaling: Literal["column", "none"] = Field(
+        default="column", description='of columns before the tolerance is applied: to unit norm, or "none"'
+    )
+    observations: list[Literal["energy", "forces", "stress"]] = Field(
+        default=["energy", "forces"], description="what is fitted; may add stress"
+    )
+    E0: dict[str, Number] | None = Field(
+        default=None, description="energy of each element, eV; of isolated atoms, or fitted, if not given"
+    )
+
+
+class DataConfig(Table):
+    """A whole configuration that fits labels that are there already."""
+
+    data: Data
+    basis: Basis = Field(default_factory=Basis)
+    fit: DataFit = Field(default_factory=DataFit)
+
+
+AnyConfig = Config | DataConfig

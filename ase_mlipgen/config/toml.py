@@ -6,18 +6,18 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ase_mlipgen.config.schema import Config
+from ase_mlipgen.config.schema import AnyConfig
 
 WIDTH = 36
 BARE = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
 
-def to_toml(config: Config, comments: bool = False) -> str:
+def to_toml(config: AnyConfig, comments: bool = False) -> str:
     """Write every key of a configuration; `load` reads the same configuration back.
 
     Parameters
     ----------
-    config : Config
+    config : Config or DataConfig
     comments : bool
         Say beside every key what it means, and mention those that are not set.
     """

@@ -23,7 +23,9 @@ def is_planar(atoms: Atoms) -> bool:
 
 
 def spacing(atoms: Atoms) -> float:
-    """Give the edge of the cube (planar cells: square) that holds one atom on average, in Å."""
+    """Give the edge of the cube (planar cells: square) that holds one atom on average, in Å; 3 without a cell."""
+    if atoms.cell.rank < 3:
+        return 3.0
     if is_planar(atoms):
         area = abs(float(np.linalg.det(atoms.cell[:2, :2])))
         return float(np.sqrt(area / len(atoms)))

@@ -10,7 +10,7 @@ not written.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 
 ConfigType = Literal["defect", "perfect"]
 CONFIG_TYPES = ("defect", "perfect")
+KEYS = ("REF_energy", "REF_forces", "REF_stress")
 RESERVED = ("REF_energy", "REF_stress", "config_type", "defect")
 COLUMN_KINDS = {"f": "R", "i": "I", "U": "S", "b": "L"}
 
@@ -73,10 +74,20 @@ def problem_of(
     n_atoms: int, energy: float, forces: npt.NDArray[np.float64], stress: npt.NDArray[np.float64] | None
 ) -> str:
     """Say in a sentence what is wrong with a label; empty if nothing is."""
+    return wrong_shape(n_atoms, forces, stress) or not_finite(energy, forces, stress)
+
+
+def wrong_shape(n_atoms: int, forces: npt.NDArray[np.float64], stress: npt.NDArray[np.float64] | None) -> str:
+    """Say in a sentence which shape is wrong."""
     if forces.shape != (n_atoms, 3):
         return f"forces have shape {forces.shape}; expected ({n_atoms}, 3)"
     if stress is not None and stress.shape != (6,):
         return f"stress has shape {stress.shape}; expected (6,), Voigt order xx, yy, zz, yz, xz, xy"
+    return ""
+
+
+def not_finite(energy: float, forces: npt.NDArray[np.float64], stress: npt.NDArray[np.float64] | None) -> str:
+    """Say in a sentence which number is not finite."""
     if not np.isfinite(energy):
         return f"the energy is {energy}; expected a finite number"
     bad = np.flatnonzero(~np.isfinite(forces).all(axis=1))
@@ -101,47 +112,69 @@ def write_cells(path: str | Path, cells: Iterable[LabelledCell]) -> None:
             file.writelines(_frame(cell))
 
 
-def read_cells(path: str | Path) -> list[LabelledCell]:
-    """Read what `write_cells` wrote, or any extended XYZ with ``REF_energy`` and ``REF_forces``.
+def read_cells(
+    path: str | Path,
+    energy: str = "REF_energy",
+    forces: str = "REF_forces",
+    stress: str = "REF_stress",
+) -> list[LabelledCell]:
+    """Read what `write_cells` wrote, or any extended XYZ whose keys are known; `data.read_data` finds them out.
 
     Parameters
     ----------
     path : str or Path
+    energy, forces, stress : str
+        Names of the labels; ``energy``, ``free_energy``, ``forces`` and ``stress`` are what ASE's reader takes for
+        results of a calculator.
 
     Returns
     -------
     list of LabelledCell
-        Without ``config_type`` a frame counts as "defect". ``REF_stress`` may have six (Voigt) or nine
-        components.
+        Without ``config_type`` a frame counts as "defect"; another one than "defect" and "perfect" becomes the name
+        of the defect, where the frame gives none. Stresses may have six (Voigt) or nine components.
 
     Raises
     ------
     ValueError
-        A frame without ``REF_energy`` or ``REF_forces``, or an unusable label; names the frame.
+        A frame without energy or forces, or an unusable label; names the frame.
     """
+    return cells_of(str(path), str(path), keys=(energy, forces, stress))
+
+
+def cells_of(
+    file: str | TextIO, name: str, first: int = 0, keys: tuple[str, str, str] = KEYS
+) -> list[LabelledCell]:
+    """Read the frames of a file, or of a part of one that begins with the frame `first`; see `read_cells`."""
     cells = []
-    for number, atoms in enumerate(iread(str(path), index=":", format="extxyz")):
+    for number, atoms in enumerate(iread(file, index=":", format="extxyz"), first):
         try:
-            cells.append(_cell(atoms))
+            cells.append(_cell(atoms, *keys))
         except (KeyError, ValueError) as error:
-            raise ValueError(f"{path}, frame {number} ({len(atoms)} atoms): {error}") from error
+            raise ValueError(f"{name}, frame {number} ({len(atoms)} atoms): {error}") from error
     return cells
 
 
-def _cell(atoms: Atoms) -> LabelledCell:
-    missing = [name for name in ("REF_energy", "REF_forces") if name not in (*atoms.info, *atoms.arrays)]
-    if missing:
-        raise ValueError(f"{' and '.join(missing)} missing; a labelled frame has REF_energy and REF_forces")
+def _cell(atoms: Atoms, energy: str, forces: str, stress: str) -> LabelledCell:
+    results = {} if atoms.calc is None else atoms.calc.results
+    found = {**atoms.info, **atoms.arrays, **results}
+    if missing := [name for name in (energy, forces) if name not in found]:
+        raise ValueError(f"{' and '.join(missing)} missing; a labelled frame has {energy} and {forces}")
     atoms.calc = None
-    info = {name: atoms.info.pop(name) for name in RESERVED if name in atoms.info}
-    forces = np.array(atoms.arrays.pop("REF_forces"), dtype=float).reshape(len(atoms), -1)
-    stress = info.get("REF_stress")
-    if stress is not None:
-        stress = np.array(stress, dtype=float).ravel()
-        if stress.size == 9:
-            stress = full_3x3_to_voigt_6_stress(stress.reshape(3, 3))
-    config_type = str(info.get("config_type", "defect"))
-    return LabelledCell(atoms, info["REF_energy"], forces, stress, config_type, str(info.get("defect", "")))
+    for name in (energy, stress, *RESERVED):
+        atoms.info.pop(name, None)
+    atoms.arrays.pop(forces, None)
+    forces_ic = np.array(found[forces], dtype=float).reshape(len(atoms), -1)
+    config_type, defect = str(found.get("config_type", "defect")), str(found.get("defect", ""))
+    if config_type not in CONFIG_TYPES:
+        config_type, defect = "defect", defect or config_type
+    return LabelledCell(atoms, found[energy], forces_ic, _voigt(found.get(stress)), config_type, defect)
+
+
+def _voigt(stress: npt.ArrayLike | None) -> npt.NDArray[np.float64] | None:
+    if stress is None:
+        return None
+    flat = np.array(stress, dtype=float).ravel()
+    return np.asarray(full_3x3_to_voigt_6_stress(flat.reshape(3, 3))) if flat.size == 9 else flat
 
 
 def _frame(cell: LabelledCell) -> Iterator[str]:

@@ -75,18 +75,19 @@ def _budgeted(budget: ErrorBudget) -> tuple[str, str, "Figure"]:
 def all_figures(result: TrainingResult, comparison: Comparison | None) -> Iterator[tuple[str, str, "Figure"]]:
     """Give every figure that the result has data for, as name, caption, figure."""
     predictions = predict(result.calculator, result.test, result.cells)
-    dimension = 2 if is_planar(result.cells[0].perfect) else 3
+    dimension = 2 if result.cells and is_planar(result.cells[0].perfect) else 3
     shown = comparison if comparison is not None and comparison.failure is None else None
-    if predictions:
+    if predictions and result.cells:
         picture = figures.summary_figure(result.cells[0], predictions, shown, dimension)
         yield (
             "summary",
             "The training cell, the forces of the test set" + (", the large cell" if shown else ""),
             picture,
         )
-    yield "cells", "Sites (rings), relaxed atoms (discs) and displacements (arrows) of the training cells", (
-        figures.cells_figure(result.cells)
-    )  # fmt: skip
+    if result.cells:
+        yield "cells", "Sites (rings), relaxed atoms (discs) and displacements (arrows) of the training cells", (
+            figures.cells_figure(result.cells)
+        )  # fmt: skip
     if predictions:
         yield (
             "parity",

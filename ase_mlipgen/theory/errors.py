@@ -118,7 +118,7 @@ def measure(
     Returns
     -------
     Errors
-        NaN where there are no cells.
+        NaN where there are no cells. eps_F is of the cells that are samples around one of `cells`.
     """
     duals = {(c.defect, len(c.unrelaxed)): DualNorm(bonds(c.unrelaxed)) for c in cells}
     energy, force, dual, n_atoms, closest = [], [], [], [], []
@@ -128,7 +128,8 @@ def measure(
         difference = cell.forces - predicted.get_forces()
         energy.append(cell.energy - predicted.get_potential_energy())
         force.append(difference)
-        dual.append(duals[cell.defect, len(cell.atoms)](difference))
+        if (norm := duals.get((cell.defect, len(cell.atoms)))) is not None:
+            dual.append(norm(difference))
         n_atoms.append(len(cell.atoms))
         closest.append(_closest(cell.atoms))
     components = np.concatenate([d.ravel() for d in force]) if force else np.array([])

@@ -50,7 +50,7 @@ class Labelling:
     Attributes
     ----------
     reference : calculator or factory
-    executor, store, tag : as in `ase_mlipgen.labels.label`
+    executor, store, tag, time_limit, retries : as in `ase_mlipgen.labels.label`
     progress : callable (labels done, in all)
     """
 
@@ -59,13 +59,16 @@ class Labelling:
     store: LabelStore | None = None
     tag: str | None = None
     progress: Callable[[int, int], None] | None = None
+    time_limit: float | None = None
+    retries: int = 0
 
     def __call__(self, cells: Sequence[Atoms]) -> list[LabelledCell]:
         """Label cells whose info says what they are."""
         jobs = [(a, a.info.get("config_type", "defect"), a.info.get("defect", "")) for a in cells]
         return label(
-            jobs, self.reference, self.executor, progress=self.progress, store=self.store, tag=self.tag
-        )
+            jobs, self.reference, self.executor, progress=self.progress, store=self.store, tag=self.tag,
+            time_limit=self.time_limit, retries=self.retries,
+        )  # fmt: skip
 
 
 @dataclass(eq=False)

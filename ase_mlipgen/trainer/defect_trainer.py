@@ -33,11 +33,13 @@ from ase_mlipgen.theory.stability import (
     require_stable,
     summarise,
 )
-from ase_mlipgen.trainer.fitting import OF_THE_FIT, Fitting
-from ase_mlipgen.trainer.training_set import tagged
+from ase_mlipgen.trainer.asking import tagged
+from ase_mlipgen.trainer.fitting import OF_THE_FIT
+from ase_mlipgen.trainer.records import Recorded
+from ase_mlipgen.trainer.training_set import TrainingSet
 
 
-class DefectTrainer(Fitting):
+class DefectTrainer(TrainingSet):
     """Train a linear ACE potential on small cells with one defect.
 
     Parameters
@@ -76,8 +78,10 @@ class DefectTrainer(Fitting):
     optimizer : ASE optimiser class, optional
     fmax : float
         Tolerance of relaxations, eV/Å.
-    executor : concurrent.futures.Executor, optional
-        Where labels are computed; results do not depend on it.
+    executor : concurrent.futures.Executor or str, optional
+        Where labels are computed; results do not depend on it. Or a name, such as "processes" or
+        "dask:tcp://host:8786", see `ase_mlipgen.executors.named`: workers are started when they are needed, and closed
+        when `run` ends.
     store : path or LabelStore, optional
         Directory that keeps labels, so that the same run again computes none twice.
     seed : int
@@ -99,6 +103,14 @@ class DefectTrainer(Fitting):
         coordination, so that weights mean about the same in both.
     uncertainty : bool
         Whether the model gets a posterior: see `LinearACE.get_uncertainty`.
+    time_limit : float, optional
+        s that one label may take; the reference then runs in a process of its own, which is ended at the limit.
+    retries : int
+        Further attempts at a label that failed. A label that fails for good does not stop the others; `LabelError`
+        lists all that did.
+    fit_executor : bool, optional
+        Whether the executor folds the rows of the fit as well, rather than threads of this process. By default if it
+        was named, has workers on other machines, at least twice as many as there are threads here, and much to do.
 
     Raises
     ------
@@ -112,7 +124,7 @@ class DefectTrainer(Fitting):
 
     def run(self) -> TrainingResult:
         """Run every stage and return the result."""
-        with self.progress:
+        with self._workers(), self.progress:
             census = self.census()
             self.progress.say(str(census))
             if not self.latest:  # what is refined has been warned of
@@ -156,19 +168,19 @@ class DefectTrainer(Fitting):
         The model's come from differences where the reference's do: most of the differences' error cancels.
         """
         found = []
-        for atoms, constants in zip(self._hosts(), self.force_constants(), strict=True):
+        for atoms, constants in zip(self.hosts(), self.force_constants(), strict=True):
             theirs, ours = (full_hessian(c, atoms) for c in (constants, force_constants(atoms, calculator)))
             found.append(
                 measure_operators(f"the perfect crystal, {len(atoms)} atoms", "", atoms, theirs, ours)
             )
         for cell, theirs in zip(self.relax(), self.defect_hessians(), strict=True):
-            ours = hessian_of(cell.relaxed, calculator, theirs is None or self._analytic())
+            ours = hessian_of(cell.relaxed, calculator, theirs is None or self.is_analytic())
             found.append(measure_operators(cell.name, cell.defect, cell.unrelaxed, theirs, ours))
         return found
 
     def _gate_reference(self) -> None:
         """Refuse an equilibrium that is none before labels are spent on it, where the Hessian costs nothing."""
-        if self.on_unstable == "raise" and self._analytic():
+        if self.on_unstable == "raise" and self.is_analytic():
             for cell, hessian in zip(self.relax(), self.defect_hessians(), strict=True):
                 require_stable([measure_operators(cell.name, cell.defect, cell.unrelaxed, hessian, None)])
 
@@ -188,7 +200,7 @@ class DefectTrainer(Fitting):
         self, calculator: LinearACE, fit: LinearFit, operators: list[CellOperators]
     ) -> tuple[Errors, Errors, dict[str, Errors]]:
         cells, (train, test) = self.relax(), self.label()
-        hosts, reference = self._hosts(), self.force_constants()
+        hosts, reference = self.hosts(), self.force_constants()
         largest = max(range(len(hosts)), key=lambda k: len(hosts[k]))
         own = force_constants(hosts[largest], calculator)
         percent = force_constants_percent(reference[largest], own)
@@ -329,6 +341,8 @@ class DefectTrainer(Fitting):
 
 def _name_of(reference: Any) -> str:
     """Return the dotted name of a calculator's class or of a factory, with the arguments of a partial."""
+    if isinstance(reference, Recorded):
+        return reference.name
     if isinstance(reference, partial):
         arguments = [repr(a) for a in reference.args] + [f"{k}={v!r}" for k, v in reference.keywords.items()]
         return f"{_name_of(reference.func)}({', '.join(arguments)})"

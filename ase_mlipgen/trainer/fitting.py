@@ -1,32 +1,88 @@
 """What is made of labels: triangular factors, weights, constraints, coefficients and their uncertainty."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Literal
 
+from ase import Atoms
+
+from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.linear_ace import LinearACE
+from ase_mlipgen.executors import is_remote, workers_of
 from ase_mlipgen.fit import Constraints, LinearFit, RowBlock, TriangularFactor, assemble, solve
 from ase_mlipgen.fit.balance import Balance, Trial, balance
 from ase_mlipgen.fit.hessians import cell_blocks, crystal_blocks
 from ase_mlipgen.fit.one_body import average_E0
+from ase_mlipgen.fit.rows import count_rows
+from ase_mlipgen.fit.solve import Scaling
 from ase_mlipgen.fit.weights import parse, weights_of
 from ase_mlipgen.labels import LabelledCell
 from ase_mlipgen.posterior import Posterior
+from ase_mlipgen.result import TrainingCell
 from ase_mlipgen.theory.cell_hessian import in_components
 from ase_mlipgen.theory.errors import measure
-from ase_mlipgen.theory.matching import matching_constraints, transplant_constraints
+from ase_mlipgen.theory.force_constants import ForceConstants
 from ase_mlipgen.theory.norms import force_metric
 from ase_mlipgen.theory.uncertainty import posterior_of
 from ase_mlipgen.threads import available_threads, blas_threads
-from ase_mlipgen.trainer.training_set import TrainingSet, tagged
+from ase_mlipgen.trainer.stages import Stages
 
 OF_THE_FIT = ("constraints", "assemble", "triangles", "balance", "fit", "posterior")
 """Stages that depend on the basis and on which cells are fitted."""
+MUCH = 2e12
+"""Operations of a fit that are worth the way to other machines: minutes of one core."""
 
 
-class Fitting(TrainingSet):
-    """The stages from labels to coefficients; see `DefectTrainer`."""
+class Fitting(Stages):
+    """The stages from labels to coefficients; see `DefectTrainer`.
+
+    Where the labels come from, `label`, `cells`, `relax`, is said by the class that this one is joined with.
+    """
+
+    basis: ACEBasis
+    weights: Any
+    conditions: tuple[str, ...]
+    observations: tuple[str, ...]
+    rtol: float
+    scaling: Scaling
+    E0: Mapping[str, float] | None
+    force_norm: Literal["l2", "dual"]
+    transplants: list[LabelledCell]
+    latest: list[LabelledCell]
+    executor: Executor | None
+    fit_executor: bool | None
+    matched: tuple[str, ...]
+    constraints: Constraints | None
+
+    def label(self) -> tuple[list[LabelledCell], list[LabelledCell]]:
+        """Return labelled training and test cells."""
+        raise NotImplementedError
+
+    def cells(self) -> list[TrainingCell]:
+        """Return the training cells before relaxation."""
+        raise NotImplementedError
+
+    def relax(self) -> list[TrainingCell]:
+        """Return the training cells."""
+        raise NotImplementedError
+
+    def force_constants(self) -> list[ForceConstants]:
+        """Return the reference's force constants of the perfect cells."""
+        raise NotImplementedError
+
+    def defect_hessians(self) -> list[Any]:
+        """Return the reference's Hessian of each relaxed training cell."""
+        raise NotImplementedError
+
+    def hosts(self) -> list[Atoms]:
+        """Return the perfect cell of each size."""
+        raise NotImplementedError
+
+    def _labelled_kinds(self) -> list[str]:
+        """Return the observations that are rows of every sample: all but force constants."""
+        return [kind for kind in self.observations if kind != "force_constants"]
 
     def factor(self) -> TriangularFactor:
         """Return the compressed least-squares system of the training cells."""
@@ -51,10 +107,26 @@ class Fitting(TrainingSet):
         self, cells: Sequence[LabelledCell], kinds: list[str], weights: Mapping[str, Any]
     ) -> TriangularFactor:
         count = self.progress.counter("rows")
+        metrics = self._metrics(cells)
+        with self._folding(cells, kinds) as executor:
+            return assemble(self.basis, cells, weights, self.one_body(), kinds, executor, count, metrics)
+
+    @contextmanager
+    def _folding(self, cells: Sequence[LabelledCell], kinds: list[str]) -> Iterator[Executor]:
+        """Give what folds rows: threads of this process, or the executor (see `fit_executor`)."""
+        if self.executor is not None and self._rows_travel(cells, kinds):
+            yield self.executor
+            return
         with ThreadPoolExecutor(available_threads()) as pool:
-            return assemble(
-                self.basis, cells, weights, self.one_body(), kinds, pool, count, self._metrics(cells)
-            )
+            yield pool
+
+    def _rows_travel(self, cells: Sequence[LabelledCell], kinds: list[str]) -> bool:
+        if self.fit_executor is not None:
+            return self.fit_executor
+        n_rows = sum(count_rows(len(cell.atoms), kinds) for cell in cells)
+        if not is_remote(self.executor) or 2.0 * n_rows * len(self.basis) ** 2 < MUCH:
+            return False
+        return (workers_of(self.executor) or 0) >= 2 * available_threads()
 
     def _fitted(self) -> list[LabelledCell]:
         """Return all cells whose observations are rows of the fit."""
@@ -65,7 +137,7 @@ class Fitting(TrainingSet):
         if self.force_norm == "l2":
             return None
         known = {(c.defect, len(c.unrelaxed)): force_metric(c.unrelaxed) for c in self.cells()}
-        known |= {("", len(host)): force_metric(host) for host in self._hosts()}
+        known |= {("", len(host)): force_metric(host) for host in self.hosts()}
         for cell in cells:  # transplanted ones are of other sizes
             if (cell.defect, len(cell.atoms)) not in known:
                 known[cell.defect, len(cell.atoms)] = force_metric(cell.atoms)
@@ -76,7 +148,7 @@ class Fitting(TrainingSet):
         for cell, hessian in zip(self.relax(), self.defect_hessians(), strict=True):
             weight = weights_of(by_defect, cell.defect).force_constants
             yield from cell_blocks(self.basis, cell.relaxed, in_components(hessian, cell.unrelaxed), weight)
-        for host, constants in zip(self._hosts(), self.force_constants(), strict=True):
+        for host, constants in zip(self.hosts(), self.force_constants(), strict=True):
             yield from crystal_blocks(
                 self.basis,
                 host,
@@ -162,23 +234,7 @@ class Fitting(TrainingSet):
         return self._once("constraints", self._matching) if self.conditions else {}
 
     def _matching(self) -> dict[str, Constraints]:
-        cells, perfect = self.relax(), self._hosts()
-        equilibria = self._label([tagged(c.relaxed, "defect", c.defect) for c in cells], "equilibria")
-        others = [tagged(c.unrelaxed, "defect", c.defect) for c in cells]
-        others += [tagged(atoms, "perfect", "") for atoms in perfect]
-        wanted = "force_constants" in self.conditions
-        constants = list(zip(perfect, self.force_constants(), strict=True)) if wanted else []
-        found = matching_constraints(
-            self.basis,
-            self.one_body(),
-            self.conditions,
-            equilibria,
-            self._label(others, "references"),
-            constants,
-        )
-        if self.latest:
-            found |= transplant_constraints(self.basis, self.one_body(), self.conditions, self.latest)
-        return found
+        raise NotImplementedError
 
     def posterior(self) -> Posterior:
         """Return what the fit leaves uncertain, scaled to the force errors of the test samples."""

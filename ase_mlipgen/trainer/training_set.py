@@ -1,9 +1,8 @@
 """What the reference is asked: cells, their relaxation, samples, labels, force constants; each once, and kept."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,33 +15,28 @@ from ase_mlipgen.defects import (
     PointDefect,
     as_defect,
     displaced,
-    relax,
     training_cell,
     training_samples,
     unique_names,
 )
 from ase_mlipgen.defects.sampling import Distribution
+from ase_mlipgen.executors import named
 from ase_mlipgen.fit import Constraints
 from ase_mlipgen.fit.rows import kinds_of
 from ase_mlipgen.fit.solve import Scaling
 from ase_mlipgen.fit.weights import parse
-from ase_mlipgen.labels import LabelledCell, LabelStore, as_factory, label
-from ase_mlipgen.progress import Progress, duration
+from ase_mlipgen.labels import LabelledCell, LabelStore, as_factory, check_limits
+from ase_mlipgen.progress import Progress
 from ase_mlipgen.result import Census, TrainingCell
-from ase_mlipgen.theory.cell_hessian import (
-    analytic_hessian,
-    difference_cells,
-    has_hessian,
-    hessian_of_forces,
-)
-from ase_mlipgen.theory.certify import Labelling
 from ase_mlipgen.theory.force_constants import ForceConstants, force_constants
 from ase_mlipgen.theory.matching import checked_conditions
+from ase_mlipgen.trainer.asking import Asking
+from ase_mlipgen.trainer.records import Records
 
 PAPER_WEIGHTS = {"energy": 100.0, "forces": 1.0}
 
 
-class TrainingSet:
+class TrainingSet(Asking):
     """Arguments of a trainer, and the stages up to labels; see `DefectTrainer`."""
 
     def __init__(
@@ -64,7 +58,7 @@ class TrainingSet:
         scaling: Scaling = "column",
         optimizer: Callable[..., Any] | None = None,
         fmax: float = 1e-5,
-        executor: Executor | None = None,
+        executor: Executor | str | None = None,
         store: str | Path | LabelStore | None = None,
         seed: int = 0,
         distribution: Distribution = "uniform",
@@ -75,6 +69,9 @@ class TrainingSet:
         on_unstable: Literal["raise", "warn"] = "raise",
         force_norm: Literal["l2", "dual"] = "l2",
         uncertainty: bool = True,
+        time_limit: float | None = None,
+        retries: int = 0,
+        fit_executor: bool | None = None,
     ) -> None:
         self.crystal, self.reference, self.basis = crystal, reference, basis
         several = defects if isinstance(defects, list | tuple) else [defects]
@@ -88,15 +85,18 @@ class TrainingSet:
         self.conditions = checked_conditions(matching)
         self.observations, self.rtol, self.E0, self.tag = tuple(observations), rtol, E0, tag
         self.scaling: Scaling = scaling
-        self.optimizer, self.fmax, self.executor = optimizer, fmax, executor
+        self.optimizer, self.fmax, self.fit_executor = optimizer, fmax, fit_executor
+        self.executor = named(executor) if isinstance(executor, str) else executor
+        self._opened_here = isinstance(executor, str)
         self.differences, self.on_unstable = force_constants, on_unstable
         self.force_norm, self.uncertainty = force_norm, uncertainty
+        self.time_limit, self.retries = time_limit, retries
         self.store = LabelStore(store) if isinstance(store, str | Path) else store
-        self.progress = progress if isinstance(progress, Progress) else Progress(quiet=not progress)
+        self._begin(progress)
         self.matched: tuple[str, ...] = ()
         self.constraints: Constraints | None = None
-        self.timings: dict[str, float] = {}
-        self._kept: dict[str, Any] = {}
+        self.records: Records | None = None
+        self.partial = False
         self.transplants: list[LabelledCell] = []
         self.latest: list[LabelledCell] = []
         self.matched_size = max(self.sizes)
@@ -123,7 +123,12 @@ class TrainingSet:
         self._check_weights()
         if self.on_unstable not in ("raise", "warn"):
             raise ValueError(f'on_unstable = {self.on_unstable!r}: expected "raise" or "warn"')
-        as_factory(self.reference, self.executor)
+        if self.fit_executor and self.executor is None:
+            raise ValueError(
+                'fit_executor = True without an executor: give one, such as executor="processes"'
+            )
+        check_limits(self.time_limit, self.retries)
+        as_factory(self.reference, self.executor, self.time_limit is not None)
         for cell in self.cells():
             self.basis.element_indices(cell.unrelaxed)
             self.basis.element_indices(cell.perfect)
@@ -140,10 +145,6 @@ class TrainingSet:
                 'weights="theory" balances energies that are matched exactly against forces: give matching="exact" '
                 'or ("energies",), and observe "energy" and "forces"'
             )
-
-    def _labelled_kinds(self) -> list[str]:
-        """Return the observations that are rows of every sample: all but force constants."""
-        return [kind for kind in self.observations if kind != "force_constants"]
 
     def cells(self) -> list[TrainingCell]:
         """Return the unrelaxed training cells, one a defect and size."""
@@ -168,6 +169,13 @@ class TrainingSet:
 
     def census(self) -> Census:
         """Return what the run will compute; nothing expensive is done."""
+        found = self._planned()
+        if absent := self.n_absent():
+            text = f"{absent} of {sum(map(len, self.sample()))} samples have no label and are left out"
+            found = replace(found, warnings=(*found.warnings, text))
+        return found
+
+    def _planned(self) -> Census:
         return take_census(
             self.cells(),
             self.basis,
@@ -176,30 +184,6 @@ class TrainingSet:
             self.n_perfect,
             self._labelled_kinds(),
             bool(self.conditions),
-        )
-
-    def relax(self) -> list[TrainingCell]:
-        """Relax the training cells by the reference and return them.
-
-        Raises
-        ------
-        RelaxationError
-            If a cell does not reach `fmax`.
-        """
-        return self._once("relax", lambda: [self._relaxed(cell) for cell in self.cells()])
-
-    def _relaxed(self, cell: TrainingCell) -> TrainingCell:
-        found = relax(cell.unrelaxed, self._calculator(), self.optimizer, self.fmax, strict=True)
-        self.progress.say(f"  {cell.name}: relaxed in {found.steps} steps, {duration(found.wall_time)}")
-        return TrainingCell(
-            cell.name,
-            cell.defect,
-            cell.size,
-            cell.unrelaxed,
-            found.atoms,
-            cell.perfect,
-            found.steps,
-            found.wall_time,
         )
 
     def sample(self) -> tuple[list[Atoms], list[Atoms]]:
@@ -223,92 +207,3 @@ class TrainingSet:
             return train, test
 
         return self._once("sample", draw)
-
-    def label(self) -> tuple[list[LabelledCell], list[LabelledCell]]:
-        """Label the samples by the reference; return training and test cells.
-
-        Raises
-        ------
-        LabelError
-            If the reference fails on a sample; with a store, finished labels are kept.
-        """
-
-        def compute() -> tuple[list[LabelledCell], list[LabelledCell]]:
-            train, test = self.sample()
-            found = self._label([*train, *test], "labels")
-            return found[: len(train)], found[len(train) :]
-
-        return self._once("label", compute)
-
-    def _label(self, cells: Sequence[Atoms], stage: str) -> list[LabelledCell]:
-        jobs = [(a, a.info.get("config_type", "defect"), a.info.get("defect", "")) for a in cells]
-        kinds = [
-            kind
-            for kind in ("energy", "forces", "stress")
-            if kind in {"energy", "forces", *self.observations}
-        ]
-        return label(
-            jobs, self.reference, self.executor, kinds, self.progress.counter(stage), self.store, self.tag
-        )
-
-    def labelling(self) -> Labelling:
-        """Return how this trainer asks its reference."""
-        return Labelling(self.reference, self.executor, self.store, self.tag, self.progress.counter("labels"))
-
-    def force_constants(self) -> list[ForceConstants]:
-        """Return the reference's force constants of each size's perfect cell, from its Hessian or its forces."""
-        return self._once(
-            "force constants", lambda: [force_constants(atoms, self._calculator()) for atoms in self._hosts()]
-        )
-
-    def _hosts(self) -> list[Atoms]:
-        """Return the perfect cell of each size."""
-        return [cell.perfect for cell in self.cells()[:: len(self.defects)]]
-
-    def _largest_constants(self) -> ForceConstants:
-        hosts = self._hosts()
-        return self.force_constants()[max(range(len(hosts)), key=lambda k: len(hosts[k]))]
-
-    def defect_hessians(self) -> list[Any]:
-        """Return the reference's Hessian of each relaxed training cell, eV/Å^2; None where it was not asked for.
-
-        Analytic if the reference can, else from differences of forces, which are labels like others.
-        """
-        return self._once("defect hessians", lambda: [self._hessian(cell) for cell in self.relax()])
-
-    def _hessian(self, cell: TrainingCell) -> Any:
-        if self._analytic():
-            return analytic_hessian(cell.relaxed, self._calculator())
-        if not self.differences and "force_constants" not in self.observations:
-            return None
-        moved = [tagged(atoms, "defect", cell.defect) for atoms in difference_cells(cell.relaxed)]
-        return hessian_of_forces(
-            cell.relaxed, [found.forces for found in self._label(moved, "force constants")]
-        )
-
-    def _analytic(self) -> bool:
-        return self.differences is not False and has_hessian(self._calculator())
-
-    def _calculator(self) -> Any:
-        return as_factory(self.reference)()
-
-    def _once(self, stage: str, compute: Callable[[], Any]) -> Any:
-        if stage not in self._kept:
-            with self._timed(stage):
-                self._kept[stage] = compute()
-        return self._kept[stage]
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        """Time a stage without the stages that it calls."""
-        begun, inner = time.perf_counter(), sum(self.timings.values())
-        yield
-        elapsed = time.perf_counter() - begun
-        self.timings[stage] = elapsed - (sum(self.timings.values()) - inner)
-
-
-def tagged(atoms: Atoms, config_type: str, defect: str) -> Atoms:
-    """Return a copy that says which configuration of which defect it is."""
-    tagged = atoms.copy()
-    tagged.info.update(config_type=config_type, defect=defect)
-    return tagged

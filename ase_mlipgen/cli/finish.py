@@ -1,0 +1,158 @@
+"""What follows a fit in a run directory: the comparison on the large cell, the error budget, the report.
+
+Enter at `compared`, `reported`.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ase_mlipgen.config import AnyConfig, Config, DataConfig, build, to_toml
+from ase_mlipgen.progress import Progress
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from ase_mlipgen.result import TrainingResult
+    from ase_mlipgen.theory.budget import ErrorBudget
+    from ase_mlipgen.theory.compare import Comparison
+
+EVERY = 5.0
+"""Seconds between two lines about a relaxation."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a run came to.
+
+    Attributes
+    ----------
+    result : the trained model and its errors
+    comparison : on the large cell, or None
+    numbers : content of metrics.json
+    report : path of report.html
+    wall_time : s
+    """
+
+    result: "TrainingResult"
+    comparison: "Comparison | None"
+    numbers: dict[str, Any]
+    report: Path
+    wall_time: float
+
+
+def compared(
+    config: Config, cells: "tuple[Atoms, Atoms] | None", result: "TrainingResult", progress: Progress
+) -> "Comparison | None":
+    """Compare reference and model on the large cell and its perfect host; None without one."""
+    if cells is None or config.simulation is None:
+        return None
+    from ase_mlipgen.theory.compare import compare
+
+    large, perfect = cells
+    progress.say(f"comparing reference and model on the large cell of {len(large)} atoms")
+    found = compare(
+        build.reference(config)(),
+        result.calculator,
+        large,
+        perfect,
+        fmax=config.simulation.fmax,
+        optimizer=build.optimizer(config),
+        progress=_steps(progress),
+        mu=config.simulation.mu,
+    )
+    for name, relaxation in (("reference", found.reference), ("model", found.surrogate)):
+        state = "relaxed" if relaxation.converged else f"not relaxed ({relaxation.failure})"
+        progress.say(f"  {name}: {state} in {relaxation.steps} steps, {relaxation.wall_time:.1f} s")
+    return found
+
+
+def _budget(config: Config, result: "TrainingResult", progress: Progress) -> "ErrorBudget | None":
+    """Predict the errors on the large cell of the configuration; None without one."""
+    table = config.simulation
+    if table is None:
+        return None
+    from ase_mlipgen.defects import as_defect
+
+    crystal = build.crystal(config)
+    several = [as_defect(build.defect(item), crystal) for item in table.defects]
+    apart = table.separation if isinstance(table.separation, int | float) else None
+    found = result.budget(table.size, defects=several, separation=apart)
+    progress.say(f"error budget of the large cell: {found.advice[0]}")
+    return found
+
+
+def _steps(progress: Progress) -> Any:
+    """Return a callback of a relaxation that says where it is every few seconds."""
+    spoke = time.monotonic()
+
+    def report(name: str, step: int, energy: float, fmax: float) -> None:
+        nonlocal spoke
+        if time.monotonic() - spoke >= EVERY:
+            spoke = time.monotonic()
+            who = "model" if name == "surrogate" else name
+            progress.say(f"  {who}: step {step}, largest force {fmax:.1e} eV/Å")
+
+    return report
+
+
+def write_cells(folder: Path, comparison: "Comparison") -> None:
+    """Write both relaxed large cells into a run directory."""
+    from ase.io import write
+
+    for name, relaxation in (("reference", comparison.reference), ("model", comparison.surrogate)):
+        write(folder / f"large_cell_{name}.extxyz", relaxation.atoms, format="extxyz")
+
+
+def remove_comparison(folder: Path) -> None:
+    """Remove what an older model's comparison on the large cell left: it is not this model's."""
+    for name in ("large_cell_reference.extxyz", "large_cell_model.extxyz", "decay.png"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def reported(
+    config: AnyConfig,
+    folder: Path,
+    title: str,
+    result: "TrainingResult",
+    comparison: "Comparison | None",
+    progress: Progress,
+    begun: float,
+) -> Outcome:
+    """Write the report, and return what the run came to."""
+    from ase_mlipgen.report.citations import citations
+    from ase_mlipgen.report.metrics import metrics
+    from ase_mlipgen.report.write import write_report
+
+    budget = _budget(config, result, progress) if isinstance(config, Config) else None
+    progress.say("writing the report")
+    text = to_toml(config)
+    page = write_report(
+        folder,
+        result,
+        comparison,
+        title=title,
+        citations=citations(cited_by(config)),
+        configuration=text,
+        extra={"configuration": text},
+        budget=budget,
+    )
+    return Outcome(result, comparison, metrics(result, comparison, budget), page, time.perf_counter() - begun)
+
+
+def cited_by(config: AnyConfig) -> list[str]:
+    """Name the citations of a configuration beyond those of every run."""
+    found: list[str] = []
+    if isinstance(config, DataConfig):
+        return ["zbl"] if config.basis.core == "zbl" else found
+    if config.reference.factory == "EAM2D" and "potential" not in config.reference.arguments:
+        found.append("zhou")
+    if config.reference.factory == "EMT":
+        found.append("emt")
+    name, _, element = config.reference.factory.partition(":")
+    if name == "NRLTB":
+        found += ["nrl", "nrl-forms"]
+        if (element or config.reference.arguments.get("element", "Si")).startswith("Si"):
+            found.append("nrl-silicon")
+    return [*found, "zbl"] if config.basis.core == "zbl" else found
