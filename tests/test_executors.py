@@ -287,6 +287,32 @@ if __name__ == "__main__":
     assert done.stdout == "8\n"
 
 
+def test_processes_end_with_a_program_that_is_killed():
+    code = """
+import time
+from ase_mlipgen.executors import named
+from tests.executor_tasks import where
+if __name__ == "__main__":
+    executor = named("processes:2")
+    print(executor.submit(where).result(), flush=True)
+    time.sleep(60)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+    ) as program:
+        worker = int(program.stdout.readline())
+        os.kill(worker, 0)
+        program.kill()
+    deadline = time.monotonic() + 20
+    with pytest.raises(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.kill(worker, 0)
+            time.sleep(0.05)
+
+
 def test_tables_of_the_how_to_are_accepted(monkeypatch):
     """Each [run] table of the page names an executor that there is, with settings that its kind takes."""
     monkeypatch.setattr(rooms.importlib.util, "find_spec", lambda module: module)
