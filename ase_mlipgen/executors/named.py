@@ -17,7 +17,7 @@ EXPECTED = (
     '"serial", "processes", "dask" or "executorlib"; after a colon may stand a number of workers ("processes:4"), '
     f'the address of a scheduler ("dask:tcp://host:8786") or a class of executorlib ({", ".join(CLASSES)})'
 )
-TIMEOUT = 60.0
+TIMEOUT = 120.0
 """Seconds that a scheduler and its workers have to answer."""
 
 

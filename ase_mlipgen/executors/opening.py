@@ -96,12 +96,18 @@ def open_dask(request: Request, stack: ExitStack) -> Opened:
         "threads_per_worker": 1,
         "processes": True,
         "dashboard_address": "127.0.0.1:0",
+        "death_timeout": request.timeout,
         **request.settings,
     }
     try:
         cluster = stack.enter_context(LocalCluster(n_workers=n, **options))
     except (TypeError, ValueError) as error:
         raise _refused(request, error) from error
+    except (RuntimeError, OSError) as error:
+        raise ConnectionError(
+            f"executor = {request.name!r}: {n} dask workers did not start within {request.timeout:g} s ({error}); "
+            "take fewer, or raise the timeout"
+        ) from error
     client = stack.enter_context(Client(cluster, set_as_default=False))
     return client.get_executor(), n
 
