@@ -1,6 +1,7 @@
 """What workers do in the tests of executors, at module level so that other processes can import it."""
 
 import os
+import time
 
 from threadpoolctl import threadpool_info
 
@@ -15,7 +16,8 @@ def die():
     os._exit(3)
 
 
-def where():
+def where(seconds=0.0):
+    time.sleep(seconds)
     return os.getpid()
 
 

@@ -34,7 +34,7 @@ def needs(library):
 
 @pytest.fixture(scope="module")
 def dask():
-    with named("dask:2") as executor:
+    with named("dask:2", timeout=400) as executor:
         yield executor
 
 
@@ -142,14 +142,15 @@ def test_dask_cluster_of_two_processes_gives_the_serial_run(serial, dask, monkey
     """The bar: labels, coefficients and errors, bit for bit; rows folded by dask in many tasks."""
     monkeypatch.setattr("ase_mlipgen.fit.factor.SMALLEST_LEAF", 150)
     serial_of_leaves = trainer().run()
-    assert len({dask.submit(where, pure=False).result() for _ in range(20)} | {os.getpid()}) >= 2
+    processes = {future.result() for future in [dask.submit(where, 0.1) for _ in range(8)]}
+    assert len(processes - {os.getpid()}) == 2
     assert_same(trainer(executor=dask, fit_executor=True).run(), serial_of_leaves)
 
 
 @needs("distributed")
 def test_dask_scheduler_by_its_address(dask, serial):
     address = dask.open()[0]._client.scheduler.address
-    with named(f"dask:{address}", workers=2, timeout=20) as executor:
+    with named(f"dask:{address}", workers=2, timeout=400) as executor:
         assert (executor.n_workers, is_remote(executor)) == (2, True)
         assert set(executor.submit(blas).result()) <= {1}
         assert_same(trainer(executor=executor).run(), serial)
@@ -285,6 +286,39 @@ if __name__ == "__main__":
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout == "8\n"
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_processes_end_with_a_program_that_is_killed():
+    code = """
+import time
+from ase_mlipgen.executors import named
+from tests.executor_tasks import where
+if __name__ == "__main__":
+    executor = named("processes:2")
+    print(executor.submit(where).result(), flush=True)
+    time.sleep(60)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+    ) as program:
+        worker = int(program.stdout.readline())
+        assert is_running(worker)
+        program.kill()
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and is_running(worker):
+        time.sleep(0.05)
+    assert not is_running(worker)
 
 
 def test_tables_of_the_how_to_are_accepted(monkeypatch):

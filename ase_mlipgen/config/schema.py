@@ -243,7 +243,7 @@ class Run(Table):
         default_factory=dict, description="keyword arguments for dask's cluster or executorlib's class"
     )
     timeout: Length = Field(
-        default=60.0, description="how long a dask scheduler and its workers may take to answer, s"
+        default=120.0, description="how long a dask scheduler and its workers may take to answer, s"
     )
     fit: bool | None = Field(
         default=None,

@@ -17,7 +17,7 @@ EXPECTED = (
     '"serial", "processes", "dask" or "executorlib"; after a colon may stand a number of workers ("processes:4"), '
     f'the address of a scheduler ("dask:tcp://host:8786") or a class of executorlib ({", ".join(CLASSES)})'
 )
-TIMEOUT = 60.0
+TIMEOUT = 120.0
 """Seconds that a scheduler and its workers have to answer."""
 
 
@@ -38,7 +38,7 @@ class NamedExecutor(Executor):
 
     def __init__(self, request: Request) -> None:
         self.request, self.name = request, request.name
-        self._stack = ExitStack()
+        self._stack, self._lock = ExitStack(), threading.RLock()
         self._opened: tuple[Executor, int | None] | None = None
         weakref.finalize(self, self._stack.close)  # workers of an executor that is forgotten go with it
 
@@ -79,13 +79,14 @@ class NamedExecutor(Executor):
         ImportError
             The library, or a part that it needs, is not installed.
         """
-        if self._opened is None:
-            with ExitStack() as stack:
-                opened = OPENERS[self.request.kind](self.request, stack)
-                self._stack.push(stack.pop_all())
-            self._opened = opened
-            _open_ones().add(self)
-        return self._opened
+        with self._lock:
+            if self._opened is None:
+                with ExitStack() as stack:
+                    opened = OPENERS[self.request.kind](self.request, stack)
+                    self._stack.push(stack.pop_all())
+                self._opened = opened
+                _open_ones().add(self)
+            return self._opened
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         """Run ``fn(*args, **kwargs)`` on a worker; see `concurrent.futures.Executor.submit`.
@@ -100,16 +101,17 @@ class NamedExecutor(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Close the workers; see `concurrent.futures.Executor.shutdown`."""
-        if self._opened is None:
-            return
-        executor, self._opened = self._opened[0], None
-        try:
-            if cancel_futures and self.request.kind == "dask":
-                executor.shutdown(wait=False)  # which cancels, there
-            else:
-                executor.shutdown(wait=wait, **({"cancel_futures": True} if cancel_futures else {}))
-        finally:
-            self._stack.close()
+        with self._lock:
+            if self._opened is None:
+                return
+            executor, self._opened = self._opened[0], None
+            try:
+                if cancel_futures and self.request.kind == "dask":
+                    executor.shutdown(wait=False)  # which cancels, there
+                else:
+                    executor.shutdown(wait=wait, **({"cancel_futures": True} if cancel_futures else {}))
+            finally:
+                self._stack.close()
 
 
 @functools.cache

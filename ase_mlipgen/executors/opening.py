@@ -2,10 +2,13 @@
 
 import importlib.util
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from typing import Any
 
 from ase_mlipgen.threads import available_threads
@@ -67,7 +70,18 @@ def open_processes(request: Request, stack: ExitStack) -> Opened:
     """Start worker processes afresh, so that they inherit no threads of this one."""
     n = request.workers or available_threads()
     context = multiprocessing.get_context("spawn")
-    return stack.enter_context(ProcessPoolExecutor(n, mp_context=context)), n
+    return stack.enter_context(ProcessPoolExecutor(n, mp_context=context, initializer=_watch_parent)), n
+
+
+def _watch_parent() -> None:
+    """Have this worker end with the process that started it, also where that is killed: the pool's own would stay."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        threading.Thread(target=_end_after, args=(parent.sentinel,), name="watch", daemon=True).start()
+
+
+def _end_after(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
 
 
 def open_dask(request: Request, stack: ExitStack) -> Opened:
@@ -82,12 +96,18 @@ def open_dask(request: Request, stack: ExitStack) -> Opened:
         "threads_per_worker": 1,
         "processes": True,
         "dashboard_address": "127.0.0.1:0",
+        "death_timeout": request.timeout,
         **request.settings,
     }
     try:
         cluster = stack.enter_context(LocalCluster(n_workers=n, **options))
     except (TypeError, ValueError) as error:
         raise _refused(request, error) from error
+    except (RuntimeError, OSError) as error:
+        raise ConnectionError(
+            f"executor = {request.name!r}: {n} dask workers did not start within {request.timeout:g} s ({error}); "
+            "take fewer, or raise the timeout"
+        ) from error
     client = stack.enter_context(Client(cluster, set_as_default=False))
     return client.get_executor(), n
 
