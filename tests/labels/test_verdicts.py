@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from ase_mlipgen.labels import LabelError, LabelStore, label, status_of
+from ase_mlipgen.labels import Label, LabelError, LabelStore, label, status_of
 from ase_mlipgen.labels.claims import _started
 from ase_mlipgen.labels.isolation import Child
 from ase_mlipgen.labels.reference import CopyFactory
@@ -150,6 +150,20 @@ def test_the_status_of_a_store(tmp_path):
     assert status_of(store, check=True).damaged == (key,)
     with pytest.raises(FileNotFoundError, match="no label store"):
         status_of(tmp_path / "absent")
+
+
+def test_what_a_killed_process_left_beside_its_label_says_nothing(tmp_path):
+    store = LabelStore(tmp_path)
+    failures(springs(6), unruly, store=store)
+    (failed,) = tmp_path.rglob("*.failed.json")
+    record = failed.read_bytes()
+    key = failed.name.removesuffix(".failed.json")
+    store.put(key, Label(1.0, np.zeros((2, 3)), None), springs(6)[0], "r")
+    failed.write_bytes(record)
+    assert store.failure(key) is None
+    with store.claim(key):
+        status = status_of(store)
+    assert (status.n_labels, status.failures, status.at_work, status.abandoned) == (1, (), (), ())
 
 
 def test_a_child_is_kept_and_gets_its_reference_once():
