@@ -81,7 +81,8 @@ def status_of(store: LabelStore | str | Path, check: bool = False) -> StoreStatu
         if not Path(store).is_dir():
             raise FileNotFoundError(f"there is no label store {store}")
         store = LabelStore(store)
-    claims = store.claims()
+    # A process that is killed between writing a label and letting its claim go leaves one that says nothing.
+    claims = [claim for claim in store.claims() if not store.path(claim.key).exists()]
     damaged = tuple(key for key in sorted(store.keys()) if store.get(key) is None) if check else None
     return StoreStatus(
         store.directory,

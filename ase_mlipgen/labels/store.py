@@ -175,7 +175,7 @@ class LabelStore(Shelves):
 
     def failure(self, key: str) -> Failure | None:
         """Return why there is no label `key`; None if it was not tried, or a label was made since."""
-        record = self._failed(key)
+        record = None if self.path(key).exists() else self._failed(key)
         return None if record is None else Failure.of(record, str(self.beside(key, "failed.json")))
 
     def failed_atoms(self, key: str) -> Atoms | None:

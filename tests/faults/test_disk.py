@@ -5,6 +5,7 @@ import logging
 import pickle
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -36,13 +37,14 @@ except StoreError as error:
 @pytest.mark.parametrize("where", ["serial", "threads"])
 def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path, monkeypatch, where):
     """ENOSPC from the fifth label on, as the system would raise it."""
-    written, write = [], Path.write_bytes
+    written, lock, write = [], threading.Lock(), Path.write_bytes
 
     def full(path, content):
-        if len(written) == 4:
-            write(path, content[: len(content) // 2])
-            raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        written.append(path)
+        with lock:
+            written.append(path)
+            if len(written) > 4:
+                write(path, content[: len(content) // 2])
+                raise OSError(errno.ENOSPC, "No space left on device", str(path))
         return write(path, content)
 
     store = LabelStore(tmp_path)

@@ -17,11 +17,12 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from ase_mlipgen.labels import LabelError, LabelStore, label, status_of
+from ase_mlipgen.labels import Label, LabelError, LabelStore, label, status_of
 from ase_mlipgen.labels.claims import _started
 from ase_mlipgen.labels.isolation import Child
 from ase_mlipgen.labels.reference import CopyFactory
-from tests.labels.references import Spring, Unruly, absent, unruly
+from ase_mlipgen.threads import available_threads
+from tests.labels.references import Spring, Threads, Unruly, absent, unruly
 
 HANGS, SEGFAULTS, IS_KILLED = 1, 2, 3
 IN_PROCESS = {
@@ -152,6 +153,20 @@ def test_the_status_of_a_store(tmp_path):
         status_of(tmp_path / "absent")
 
 
+def test_what_a_killed_process_left_beside_its_label_says_nothing(tmp_path):
+    store = LabelStore(tmp_path)
+    failures(springs(6), unruly, store=store)
+    (failed,) = tmp_path.rglob("*.failed.json")
+    record = failed.read_bytes()
+    key = failed.name.removesuffix(".failed.json")
+    store.put(key, Label(1.0, np.zeros((2, 3)), None), springs(6)[0], "r")
+    failed.write_bytes(record)
+    assert store.failure(key) is None
+    with store.claim(key):
+        status = status_of(store)
+    assert (status.n_labels, status.failures, status.at_work, status.abandoned) == (1, (), (), ())
+
+
 def test_a_child_is_kept_and_gets_its_reference_once():
     child = Child(CopyFactory(Spring(k=2.0)), "token", "run")
     answers = [child.ask(atoms, True, 60.0) for atoms in springs(0, 3)]
@@ -161,6 +176,13 @@ def test_a_child_is_kept_and_gets_its_reference_once():
     assert [answer.energy for answer in answers] == [4.0, 14.0]
     child.end()
     assert _started(pid) is None
+
+
+def test_a_child_without_siblings_may_use_all_cores():
+    (alone,) = label(springs(0), Threads, time_limit=60.0)
+    with ThreadPoolExecutor(1) as pool:
+        (among_others,) = label(springs(0), Threads, pool, time_limit=60.0)
+    assert (alone.energy, among_others.energy) == (available_threads(), 1)
 
 
 def test_what_cannot_start_is_a_verdict_that_says_why():
