@@ -5,20 +5,26 @@ resumable; `write_cells` and `read_cells` exchange extended XYZ. Labels are the 
 training run.
 """
 
+from ase_mlipgen.labels.asking import AskingCalculator, asking
 from ase_mlipgen.labels.cell import LabelledCell, read_cells, write_cells
+from ase_mlipgen.labels.folders import FileCodeError, Folders
 from ase_mlipgen.labels.identity import IdentityError, identity
 from ase_mlipgen.labels.reference import Label, as_factory, label_one
 from ase_mlipgen.labels.run import Configuration, LabelError, label
 from ase_mlipgen.labels.store import LabelStore
 
 __all__ = [
+    "AskingCalculator",
     "Configuration",
+    "FileCodeError",
+    "Folders",
     "IdentityError",
     "Label",
     "LabelError",
     "LabelStore",
     "LabelledCell",
     "as_factory",
+    "asking",
     "identity",
     "label",
     "label_one",

@@ -9,6 +9,7 @@ import copy
 import pickle
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 
 from ase_mlipgen.labels.cell import problem_of
+from ase_mlipgen.labels.folders import LENGTH, Folders
+from ase_mlipgen.labels.key import key_of
 
 Factory = Callable[[], Any]
 REMEDY = (
@@ -54,6 +57,32 @@ class SameFactory:
     def __call__(self) -> Any:
         """Return the calculator."""
         return _forgetful(self.calculator)
+
+
+@dataclass(frozen=True)
+class FolderFactory:
+    """A factory whose calculators, if they use files, work in a folder of their own for each label.
+
+    Attributes
+    ----------
+    factory : callable () -> calculator
+    folders : Folders
+    reference : str
+        Identity of the reference, or empty: folders are named by the label's content address.
+    """
+
+    factory: Factory
+    folders: Folders
+    reference: str = ""
+
+    def __call__(self) -> Any:
+        """Return a calculator."""
+        return self.factory()
+
+    def working(self, calculator: Any, atoms: Atoms, want_stress: bool) -> AbstractContextManager[None]:
+        """Let a calculator of this factory work on the label of `atoms`."""
+        observations = ("energy", "forces", "stress")[: 3 if want_stress else 2]
+        return self.folders.working(calculator, key_of(atoms, self.reference, observations)[:LENGTH])
 
 
 def _forgetful(calculator: Any) -> Any:
@@ -129,17 +158,33 @@ def label_one(factory: Factory, atoms: Atoms, want_stress: bool = False) -> Labe
         The factory's product is not a calculator.
     ValueError
         Results of wrong shape, NaN or infinite.
+    FileCodeError
+        Any of these, of a calculator that was given a folder to work in (`FolderFactory`).
     Exception
         Whatever the calculator raises.
     """
     calculator = factory()
     if not is_calculator(calculator):
         raise TypeError(f"the reference factory returned {calculator!r}; expected an ASE calculator")
+    with _working(factory, calculator, atoms, want_stress):
+        return _asked(calculator, atoms, want_stress)
+
+
+def _working(
+    factory: Factory, calculator: Any, atoms: Atoms, want_stress: bool
+) -> AbstractContextManager[None]:
+    if isinstance(factory, FolderFactory):
+        return factory.working(calculator, atoms, want_stress)
+    return nullcontext()
+
+
+def _asked(calculator: Any, atoms: Atoms, want_stress: bool) -> Label:
     work = atoms.copy()
     work.set_constraint()
     work.calc = calculator
-    energy = _energy(work)
+    # Forces come first: codes that are told what to compute then run once, since forces include the energy.
     forces = np.array(work.get_forces(), dtype=float)
+    energy = _energy(work)
     stress = np.array(work.get_stress(voigt=True), dtype=float) if want_stress else None
     if problem := problem_of(len(atoms), energy, forces, stress):
         raise ValueError(problem)

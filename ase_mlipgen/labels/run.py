@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 from ase import Atoms
 
 from ase_mlipgen.labels.cell import LabelledCell
+from ase_mlipgen.labels.folders import Folders
 from ase_mlipgen.labels.identity import identity
-from ase_mlipgen.labels.reference import Factory, Label, as_factory, label_one
+from ase_mlipgen.labels.reference import Factory, FolderFactory, Label, as_factory, label_one
 from ase_mlipgen.labels.store import LabelStore, key_of
 
 OBSERVATIONS = ("energy", "forces", "stress")
@@ -57,6 +58,7 @@ def label(
     progress: Progress | None = None,
     store: LabelStore | None = None,
     tag: str | None = None,
+    folders: Folders | None = None,
 ) -> list[LabelledCell]:
     """Energies and forces (and stresses) of configurations by a reference.
 
@@ -74,6 +76,9 @@ def label(
         Labels found there are not made again; new ones are written as soon as they are made.
     tag : str or None
         See `identity`; only used with a store.
+    folders : Folders or None
+        Where a file-based code works, each label in a folder of its own. None: in ``files`` below the store, removed
+        when the label is made; without a store, below the calculator's own `directory`.
 
     Returns
     -------
@@ -90,7 +95,9 @@ def label(
     wanted = _observations(observations)
     jobs = [Configuration(c) if isinstance(c, Atoms) else Configuration(*c) for c in cells]
     factory = as_factory(reference, executor)
-    run = _Run(jobs, "stress" in wanted, progress, store, "" if store is None else identity(reference, tag))
+    who = "" if store is None else identity(reference, tag)
+    factory = FolderFactory(factory, folders or Folders(None if store is None else store.directory / "files"), who)
+    run = _Run(jobs, "stress" in wanted, progress, store, who)
     labels = run.found(wanted)
     todo = [i for i in range(len(jobs)) if i not in labels]
     labels |= run.serial(factory, todo) if executor is None else run.parallel(factory, todo, executor)

@@ -11,7 +11,7 @@ are written as the shortest decimals that read back the same.
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ import numpy as np
 from ase import Atoms
 
 from ase_mlipgen.durable import replacing
+from ase_mlipgen.labels.key import FORMAT, key_of
 from ase_mlipgen.labels.reference import Label
 
-FORMAT = 1
+__all__ = ["LabelStore", "key_of"]
 logger = logging.getLogger(__name__)
 
 
@@ -88,40 +89,6 @@ class LabelStore:
         record["checksum"] = _checksum(record)
         with replacing(self.path(key)) as temporary:
             temporary.write_text(json.dumps(record, allow_nan=False), encoding="utf-8")
-
-
-def key_of(atoms: Atoms, reference: str, observations: Iterable[str]) -> str:
-    """Content address of a label.
-
-    Parameters
-    ----------
-    atoms : Atoms
-        Positions, cell, periodicity, numbers count, and initial moments, charges and tags that are not zero.
-    reference : str
-        Identity of the reference.
-    observations : iterable of str
-
-    Returns
-    -------
-    str
-        sha256, hexadecimal.
-    """
-    digest = hashlib.sha256()
-    header = {
-        "format": FORMAT,
-        "n_atoms": len(atoms),
-        "reference": reference,
-        "observations": sorted(observations),
-    }
-    digest.update(json.dumps(header, sort_keys=True).encode())
-    for array in (atoms.positions, atoms.cell.array):
-        digest.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
-    digest.update(np.ascontiguousarray(atoms.numbers, dtype="<i8").tobytes())
-    digest.update(np.ascontiguousarray(atoms.pbc, dtype=np.uint8).tobytes())
-    for name in ("initial_magmoms", "initial_charges", "tags"):
-        if np.any(extra := atoms.arrays.get(name, 0)):
-            digest.update(name.encode() + np.ascontiguousarray(extra, dtype="<f8").tobytes())
-    return digest.hexdigest()
 
 
 def _parse(text: str, key: str) -> Label:
