@@ -1,7 +1,8 @@
 """A whole run: train, compare on the large cell, write the run directory. `mlipgen run` and `mlipgen demo` share it.
 
 The directory holds config.toml, the result (model.json, labels, result.json), metrics.json, report.html with its PNGs,
-both relaxed large cells, run.log, citations.bib; and the labels one by one, so that the same command again resumes.
+both relaxed large cells, run.log, citations.bib; and the labels one by one, so that the same command again resumes. A file-based
+reference works in files/.
 Enter at `execute`.
 """
 
@@ -87,7 +88,7 @@ def execute(config: Config, folder: Path, quiet: bool, title: str) -> Outcome:
                 warnings.simplefilter("ignore", category)
             result = _trained(trainer, progress, folder / LABELS)
         result.save(folder)
-        comparison = _compare(config, cells, result, progress)
+        comparison = _compare(config, cells, trainer, result, progress)
         if comparison is not None:
             _write_cells(folder, comparison)
         budget = _budget(config, result, progress)
@@ -137,7 +138,11 @@ def _warnings() -> tuple[type[Warning], ...]:
 
 
 def _compare(
-    config: Config, cells: "tuple[Atoms, Atoms] | None", result: "TrainingResult", progress: Progress
+    config: Config,
+    cells: "tuple[Atoms, Atoms] | None",
+    trainer: "DefectTrainer",
+    result: "TrainingResult",
+    progress: Progress,
 ) -> "Comparison | None":
     if cells is None or config.simulation is None:
         return None
@@ -146,7 +151,7 @@ def _compare(
     large, perfect = cells
     progress.say(f"comparing reference and model on the large cell of {len(large)} atoms")
     found = compare(
-        build.reference(config)(),
+        trainer.calculator(),
         result.calculator,
         large,
         perfect,

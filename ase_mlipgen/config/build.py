@@ -4,8 +4,7 @@ One function each; what a room refuses is reported with the table that it came f
 """
 
 import functools
-import importlib
-import sys
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -119,6 +118,7 @@ def factory(
     else:
         found = named(SHORT_NAMES[short], key)
         arguments = {"element": element, **arguments} if colon else arguments
+    _require_fit(found, name, arguments)
     return functools.partial(found, **arguments) if arguments else found
 
 
@@ -130,21 +130,28 @@ def named(name: str, key: str, folder: str | None = None) -> Callable[..., Any]:
     ConfigError
         The name has another form, or there is no such thing.
     """
-    module, colon, attribute = name.partition(":")
-    if not (colon and module and attribute):
+    from ase_mlipgen.labels.imported import imported
+
+    if ":" not in name.strip(":"):
         raise ConfigError(f'{key} = "{name}": expected {", ".join(SHORT_NAMES)} or "package.module:name"')
-    if folder is not None and folder not in sys.path:
-        # Worker processes get this process's sys.path, so that they find the module as well.
-        sys.path.insert(0, folder)
     try:
-        found = getattr(importlib.import_module(module), attribute)
-    except ImportError as error:
-        raise ConfigError(f'{key} = "{name}": {error}; install it, or give its `folder`') from error
-    except AttributeError:
-        raise ConfigError(f'{key} = "{name}": the module {module} has no {attribute}') from None
-    if not callable(found):
-        raise ConfigError(f'{key} = "{name}" is {found!r}; expected a calculator class or a factory')
-    return found
+        return imported(name, folder)
+    except (ValueError, ImportError, AttributeError, TypeError) as error:
+        raise ConfigError(f'{key} = "{name}": {error}') from error
+
+
+def _require_fit(found: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments that a factory does not take, or lacks, before anything is computed."""
+    try:
+        signature = inspect.signature(found)
+    except (ValueError, TypeError):  # of compiled code
+        return
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        raise ConfigError(
+            f'factory = "{name}": {error}; it is {name.partition(":")[2] or name}{signature}'
+        ) from error
 
 
 def basis(config: Config) -> "ACEBasis":
@@ -183,7 +190,8 @@ def trainer(
     store: str | Path | None = None,
     progress: "Progress | bool" = True,
 ) -> "DefectTrainer":
-    """Return the trainer, ready to run."""
+    """Return the trainer, ready to run; a file-based reference works beside the store."""
+    from ase_mlipgen.labels import Folders
     from ase_mlipgen.trainer import DefectTrainer
 
     training, fit = config.training, config.fit
@@ -207,7 +215,13 @@ def trainer(
             store=store,
             tag=config.reference.tag,
             progress=progress,
+            folders=Folders(config.reference.files or _beside(store), config.reference.keep_files),
+            expensive=config.reference.expensive,
         )
+
+
+def _beside(store: str | Path | None) -> Path | None:
+    return None if store is None else Path(store).with_name("files")
 
 
 def simulation(config: Config, trained: bool = True) -> "tuple[Atoms, Atoms] | None":

@@ -5,9 +5,9 @@ resumable; `write_cells` and `read_cells` exchange extended XYZ. Labels are the 
 training run.
 """
 
-from ase_mlipgen.labels.asking import AskingCalculator, asking
+from ase_mlipgen.labels.asking import AskingCalculator
 from ase_mlipgen.labels.cell import LabelledCell, read_cells, write_cells
-from ase_mlipgen.labels.folders import FileCodeError, Folders
+from ase_mlipgen.labels.folders import FileCodeError, Folders, file_based
 from ase_mlipgen.labels.identity import IdentityError, identity
 from ase_mlipgen.labels.reference import Label, as_factory, label_one
 from ase_mlipgen.labels.run import Configuration, LabelError, label
@@ -24,7 +24,7 @@ __all__ = [
     "LabelStore",
     "LabelledCell",
     "as_factory",
-    "asking",
+    "file_based",
     "identity",
     "label",
     "label_one",

@@ -5,14 +5,12 @@ keeping, and a run that is repeated finds them; `AskingCalculator` makes ordinar
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from ase_mlipgen.labels.cell import LabelledCell
-from ase_mlipgen.labels.folders import file_based
-from ase_mlipgen.labels.reference import is_calculator
 
 Ask = Callable[[Atoms, Sequence[str]], LabelledCell]
 
@@ -45,15 +43,3 @@ class AskingCalculator(Calculator):
         self.results = {"energy": found.energy, "free_energy": found.energy, "forces": found.forces.copy()}
         if found.stress is not None:
             self.results["stress"] = found.stress.copy()
-
-
-def asking(reference: Any, ask: Ask) -> AskingCalculator | None:
-    """Return a calculator that asks for labels, if the reference uses files; else None.
-
-    Parameters
-    ----------
-    reference : calculator or factory
-    ask : as in `AskingCalculator`
-    """
-    calculator = reference if is_calculator(reference) else reference()
-    return AskingCalculator(ask) if file_based(calculator) else None

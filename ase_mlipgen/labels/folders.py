@@ -1,9 +1,9 @@
 """Working directories: every label of a file-based code is computed in one of its own.
 
-ASE's calculators of external programs write into their `directory`, one for all calls, so that two workers with copies of
-one calculator would overwrite each other's files. Here each label gets a new folder, named by its content address (a
-second attempt `...-2`). It is removed when the label is made, unless it is to be kept, and stays where the label failed:
-the error names it and repeats what the program said last. Enter at `Folders`; `label_one` does the rest.
+ASE's calculators of external programs write into their `directory`, one for all calls, so that two workers with
+copies of one calculator would overwrite each other's files. Here each label gets a new folder, named by its content
+address (a second attempt `...-2`). It is removed when the label is made, unless it is to be kept, and stays where the
+label failed: the error names it and repeats what the program said last. Enter at `Folders`; `label_one` does the rest.
 """
 
 import copy

@@ -96,7 +96,9 @@ def label(
     jobs = [Configuration(c) if isinstance(c, Atoms) else Configuration(*c) for c in cells]
     factory = as_factory(reference, executor)
     who = "" if store is None else identity(reference, tag)
-    factory = FolderFactory(factory, folders or Folders(None if store is None else store.directory / "files"), who)
+    factory = FolderFactory(
+        factory, folders or Folders(None if store is None else store.directory / "files"), who
+    )
     run = _Run(jobs, "stress" in wanted, progress, store, who)
     labels = run.found(wanted)
     todo = [i for i in range(len(jobs)) if i not in labels]

@@ -14,7 +14,15 @@ import numpy as np
 from ase import Atoms
 
 from ase_mlipgen.defects import minimum_image, nearest_distances
-from ase_mlipgen.labels import LabelledCell, LabelStore, label
+from ase_mlipgen.labels import (
+    AskingCalculator,
+    Folders,
+    LabelledCell,
+    LabelStore,
+    as_factory,
+    file_based,
+    label,
+)
 from ase_mlipgen.theory.cores import Core, find_cores
 from ase_mlipgen.theory.sites import Primitive, Sites, host_sites, primitive
 from ase_mlipgen.theory.transplant import TrainedCore, grafted, trained_core
@@ -52,6 +60,7 @@ class Labelling:
     reference : calculator or factory
     executor, store, tag : as in `ase_mlipgen.labels.label`
     progress : callable (labels done, in all)
+    folders : where a file-based code works
     """
 
     reference: Any
@@ -59,12 +68,40 @@ class Labelling:
     store: LabelStore | None = None
     tag: str | None = None
     progress: Callable[[int, int], None] | None = None
+    folders: Folders | None = None
 
     def __call__(self, cells: Sequence[Atoms]) -> list[LabelledCell]:
         """Label cells whose info says what they are."""
         jobs = [(a, a.info.get("config_type", "defect"), a.info.get("defect", "")) for a in cells]
+        return self._label(jobs, ("energy", "forces"), self.progress)
+
+    def calculator(self, expensive: bool | None = None) -> Any:
+        """Return the reference as a calculator, for relaxations and the like.
+
+        Parameters
+        ----------
+        expensive : make a label of every answer, so that it is kept; None: of a file-based code
+        """
+        calculator = as_factory(self.reference)()
+        if file_based(calculator) if expensive is None else expensive:
+            return AskingCalculator(lambda atoms, kinds: self._label([atoms], kinds, None)[0])
+        return calculator
+
+    def _label(
+        self,
+        jobs: Sequence[tuple[Atoms, str, str] | Atoms],
+        observations: Sequence[str],
+        progress: Callable[[int, int], None] | None,
+    ) -> list[LabelledCell]:
         return label(
-            jobs, self.reference, self.executor, progress=self.progress, store=self.store, tag=self.tag
+            jobs,
+            self.reference,
+            self.executor,
+            observations,
+            progress,
+            self.store,
+            self.tag,
+            folders=self.folders,
         )
 
 

@@ -26,7 +26,13 @@ from ase_mlipgen.fit import Constraints
 from ase_mlipgen.fit.rows import kinds_of
 from ase_mlipgen.fit.solve import Scaling
 from ase_mlipgen.fit.weights import parse
-from ase_mlipgen.labels import LabelledCell, LabelStore, as_factory, label
+from ase_mlipgen.labels import (
+    Folders,
+    LabelledCell,
+    LabelStore,
+    as_factory,
+    label,
+)
 from ase_mlipgen.progress import Progress, duration
 from ase_mlipgen.result import Census, TrainingCell
 from ase_mlipgen.theory.cell_hessian import (
@@ -75,6 +81,8 @@ class TrainingSet:
         on_unstable: Literal["raise", "warn"] = "raise",
         force_norm: Literal["l2", "dual"] = "l2",
         uncertainty: bool = True,
+        folders: Folders | None = None,
+        expensive: bool | None = None,
     ) -> None:
         self.crystal, self.reference, self.basis = crystal, reference, basis
         several = defects if isinstance(defects, list | tuple) else [defects]
@@ -92,6 +100,7 @@ class TrainingSet:
         self.differences, self.on_unstable = force_constants, on_unstable
         self.force_norm, self.uncertainty = force_norm, uncertainty
         self.store = LabelStore(store) if isinstance(store, str | Path) else store
+        self.folders, self.expensive = folders, expensive
         self.progress = progress if isinstance(progress, Progress) else Progress(quiet=not progress)
         self.matched: tuple[str, ...] = ()
         self.constraints: Constraints | None = None
@@ -162,7 +171,7 @@ class TrainingSet:
 
         def compute() -> tuple[list[TrainingCell], ForceConstants]:
             cells = self._unrelaxed(size)
-            return cells, force_constants(cells[0].perfect, self._calculator())
+            return cells, force_constants(cells[0].perfect, self.calculator())
 
         return self._once(f"cells of size {size}", compute)
 
@@ -189,7 +198,7 @@ class TrainingSet:
         return self._once("relax", lambda: [self._relaxed(cell) for cell in self.cells()])
 
     def _relaxed(self, cell: TrainingCell) -> TrainingCell:
-        found = relax(cell.unrelaxed, self._calculator(), self.optimizer, self.fmax, strict=True)
+        found = relax(cell.unrelaxed, self.calculator(), self.optimizer, self.fmax, strict=True)
         self.progress.say(f"  {cell.name}: relaxed in {found.steps} steps, {duration(found.wall_time)}")
         return TrainingCell(
             cell.name,
@@ -248,17 +257,19 @@ class TrainingSet:
             if kind in {"energy", "forces", *self.observations}
         ]
         return label(
-            jobs, self.reference, self.executor, kinds, self.progress.counter(stage), self.store, self.tag
-        )
+            jobs, self.reference, self.executor, kinds, self.progress.counter(stage), self.store, self.tag,
+            folders=self.folders,
+        )  # fmt: skip
 
     def labelling(self) -> Labelling:
         """Return how this trainer asks its reference."""
-        return Labelling(self.reference, self.executor, self.store, self.tag, self.progress.counter("labels"))
+        counter = self.progress.counter("labels")
+        return Labelling(self.reference, self.executor, self.store, self.tag, counter, self.folders)
 
     def force_constants(self) -> list[ForceConstants]:
         """Return the reference's force constants of each size's perfect cell, from its Hessian or its forces."""
         return self._once(
-            "force constants", lambda: [force_constants(atoms, self._calculator()) for atoms in self._hosts()]
+            "force constants", lambda: [force_constants(atoms, self.calculator()) for atoms in self._hosts()]
         )
 
     def _hosts(self) -> list[Atoms]:
@@ -278,7 +289,7 @@ class TrainingSet:
 
     def _hessian(self, cell: TrainingCell) -> Any:
         if self._analytic():
-            return analytic_hessian(cell.relaxed, self._calculator())
+            return analytic_hessian(cell.relaxed, self.calculator())
         if not self.differences and "force_constants" not in self.observations:
             return None
         moved = [tagged(atoms, "defect", cell.defect) for atoms in difference_cells(cell.relaxed)]
@@ -287,10 +298,11 @@ class TrainingSet:
         )
 
     def _analytic(self) -> bool:
-        return self.differences is not False and has_hessian(self._calculator())
+        return self.differences is not False and has_hessian(self.calculator())
 
-    def _calculator(self) -> Any:
-        return as_factory(self.reference)()
+    def calculator(self) -> Any:
+        """Return the reference as a calculator; of an expensive one every answer is a label, kept as others are."""
+        return self.labelling().calculator(self.expensive)
 
     def _once(self, stage: str, compute: Callable[[], Any]) -> Any:
         if stage not in self._kept:
