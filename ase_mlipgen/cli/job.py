@@ -1,8 +1,8 @@
 """A whole run: train, compare on the large cell, write the run directory. `mlipgen run` and `mlipgen demo` share it.
 
 The directory holds config.toml, the result (model.json, labels, result.json), metrics.json, report.html with its PNGs,
-both relaxed large cells, run.log, citations.bib; and the labels one by one, so that the same command again resumes. A file-based
-reference works in files/.
+both relaxed large cells, run.log, citations.bib; and the labels one by one, so that the same command again resumes.
+A file-based reference works in files/.
 Enter at `execute`.
 """
 
