@@ -99,7 +99,7 @@ def _of_factory(factory: Any) -> dict[str, Any]:
 def _of_programs(calculator: Any, programs: list[Any]) -> dict[str, Any]:
     if programs != [calculator]:
         raise IdentityError(
-            f"{_name(calculator)} mixes calculators that run programs, and does not say how: give a tag for this reference"
+            f"{_name(calculator)} mixes calculators of programs, and does not say how: give a tag for this reference"
         )
     try:
         parts, folders = program_of(calculator)

@@ -31,7 +31,7 @@ def program_of(calculator: Any) -> tuple[dict[str, Any], list[Path]]:
     Returns
     -------
     dict
-        "program" with its version, "parameters", and "profile" without its command, which may be another on every machine.
+        "program" with its version, "parameters", and "profile" without its command.
     list of Path
         Directories in which names among the parameters are looked for.
 
