@@ -148,7 +148,9 @@ def _absolute(profile: Any) -> Any:
 def _last_words(folder: Path) -> str:
     """Return what the newest file that complains says, else the end of the newest; at most a few lines."""
     files = [path for path in folder.rglob("*") if path.is_file()]
-    ends = [(path, _end(path)) for path in sorted(files, key=lambda path: -path.stat().st_mtime_ns)]
+    # The newest first; what goes to standard error is mostly said by MPI.
+    files.sort(key=lambda path: (path.suffix == ".err", -path.stat().st_mtime_ns))
+    ends = [(path, _end(path)) for path in files]
     ends = [(path, lines) for path, lines in ends if lines]
     for path, lines in ends:
         telling = [k for k, line in enumerate(lines) if TELLING.search(line)]

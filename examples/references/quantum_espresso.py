@@ -26,22 +26,29 @@ def pseudo_dir(names):
 
 
 def espresso(
-    pseudopotentials, ecutwfc=30.0, kspacing=0.04, degauss=0.01, conv_thr=1e-9, command=None, **system
+    pseudopotentials,
+    ecutwfc=30.0,
+    kspacing=0.04,
+    degauss=0.01,
+    conv_thr=1e-9,
+    command=None,
+    system=None,
+    electrons=None,
 ):
     """Return a calculator.
 
     ecutwfc and degauss (Gaussian smearing) in Ry; kspacing in 1/Å, without 2 pi: the mesh follows the cell. conv_thr in
-    Ry, of the whole cell: forces are then good to about its square root. More keywords go to &SYSTEM.
+    Ry, for the whole cell. `system` and `electrons` are further entries of these namelists.
     """
     profile = EspressoProfile(
         command=command or cfg.parser.get("espresso", "command", fallback="env OMP_NUM_THREADS=1 pw.x"),
         pseudo_dir=pseudo_dir(pseudopotentials.values()),
     )
     smearing = {"occupations": "smearing", "smearing": "gaussian", "degauss": degauss}
-    control = {"tprnfor": True, "tstress": True, "disk_io": "none", "outdir": "."}
     data = {
-        "control": control,
-        "system": {"ecutwfc": ecutwfc, **smearing, **system},
-        "electrons": {"conv_thr": conv_thr},
+        # Forces and stress are printed only if asked for; wave functions are not written.
+        "control": {"tprnfor": True, "tstress": True, "disk_io": "none", "outdir": "."},
+        "system": {"ecutwfc": ecutwfc, **smearing, **(system or {})},
+        "electrons": {"conv_thr": conv_thr, **(electrons or {})},
     }
     return Espresso(profile=profile, pseudopotentials=pseudopotentials, kspacing=kspacing, input_data=data)
