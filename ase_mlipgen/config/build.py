@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ase_mlipgen.basis import ACEBasis
     from ase_mlipgen.progress import Progress
+    from ase_mlipgen.theory.setting import Labelling
     from ase_mlipgen.trainer import DefectTrainer
 
 SHORT_NAMES = {
@@ -218,6 +219,17 @@ def trainer(
             folders=Folders(config.reference.files or _beside(store), config.reference.keep_files),
             expensive=config.reference.expensive,
         )
+
+
+def labelling(config: Config, files: str | Path) -> "Labelling":
+    """Return how the reference is asked outside a training run; `files` is where a file-based one works by default."""
+    from ase_mlipgen.labels import Folders
+    from ase_mlipgen.theory.setting import Labelling
+
+    table = config.reference
+    return Labelling(
+        reference(config), tag=table.tag, folders=Folders(table.files or files, table.keep_files)
+    )
 
 
 def _beside(store: str | Path | None) -> Path | None:
