@@ -61,7 +61,7 @@ class Folders:
     keep: bool = False
 
     @contextmanager
-    def working(self, calculator: Any, name: str) -> Iterator[None]:
+    def working(self, calculator: Any, name: str, sole: bool = False) -> Iterator[None]:
         """Let a calculator work in a new folder; one that uses no files is left alone.
 
         Parameters
@@ -70,6 +70,8 @@ class Folders:
             Has its own directory and parameters again afterwards.
         name : str
             Of the folder; a number is added where it is taken.
+        sole : bool
+            Whether nobody else works under this name now: then what earlier attempts left goes as well at the end.
 
         Raises
         ------
@@ -88,7 +90,8 @@ class Folders:
             said = f"{type(error).__name__}: {error}; files in {folder}{_last_words(folder)}"
             raise FileCodeError(said, str(folder), getattr(error, "verdict", "")) from error
         if not self.keep:
-            shutil.rmtree(folder, ignore_errors=True)
+            for old in _attempts(folder.parent, name) if sole else [folder]:
+                shutil.rmtree(old, ignore_errors=True)
 
 
 def file_based(calculator: Any) -> list[Any]:
@@ -103,8 +106,14 @@ def file_based(calculator: Any) -> list[Any]:
     return [user for part in mixed for user in file_based(part)]
 
 
+def _attempts(root: Path, name: str) -> list[Path]:
+    """Return the folders of a name that are there."""
+    names = (name if attempt == 1 else f"{name}-{attempt}" for attempt in itertools.count(1))
+    return list(itertools.takewhile(Path.exists, (root / each for each in names)))
+
+
 def _new_folder(root: Path, name: str) -> Path:
-    for attempt in itertools.count(1):
+    for attempt in itertools.count(len(_attempts(root, name)) + 1):
         folder = root / (name if attempt == 1 else f"{name}-{attempt}")
         try:
             folder.mkdir(parents=True)

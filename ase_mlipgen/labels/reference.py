@@ -82,7 +82,8 @@ class FolderFactory:
     def working(self, calculator: Any, atoms: Atoms, want_stress: bool) -> AbstractContextManager[None]:
         """Let a calculator of this factory work on the label of `atoms`."""
         observations = ("energy", "forces", "stress")[: 3 if want_stress else 2]
-        return self.folders.working(calculator, key_of(atoms, self.reference, observations)[:LENGTH])
+        name = key_of(atoms, self.reference, observations)[:LENGTH]
+        return self.folders.working(calculator, name, sole=bool(self.reference))  # a store's claim
 
 
 def _forgetful(calculator: Any) -> Any:

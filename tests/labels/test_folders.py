@@ -86,6 +86,19 @@ def test_a_failure_names_its_folder_and_says_what_the_program_said(kind, tmp_pat
     assert {path.name for path in folder.parent.iterdir()} == {folder.name, f"{folder.name}-2"}
 
 
+def test_what_killed_and_failed_attempts_left_goes_when_the_label_is_made(tmp_path):
+    (atoms,) = cells(1)
+    store, files = LabelStore(tmp_path / "labels"), tmp_path / "labels" / "files"
+    folders = Folders(files, keep=True)
+    label([atoms], NewSpring, store=store, folders=folders)
+    (left,) = files.iterdir()
+    store.path(next(store.directory.rglob("*.json")).stem).unlink()
+    (files / f"{left.name}-2").mkdir()
+    (files / "another").mkdir()
+    label([atoms], NewSpring, store=store)
+    assert [path.name for path in files.iterdir()] == ["another"]
+
+
 def test_without_a_store_folders_are_below_the_calculators_own(tmp_path):
     label(cells(1), NewSpring(directory=tmp_path / "own"), folders=Folders(keep=True))
     (folder,) = (tmp_path / "own").iterdir()
