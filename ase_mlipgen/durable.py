@@ -10,13 +10,16 @@ MARK = "unfinished-"
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | Path, name_too: bool = True) -> Iterator[Path]:
     """Give a temporary name beside `path`; what was written there is flushed to disk and becomes `path`.
 
     Parameters
     ----------
     path : str or Path
         An older file of this name is replaced in one go; it stays as it is where the writing fails.
+    name_too : bool
+        Flush the directory as well, so that the name is found after a power cut. Who writes many files may call
+        `flush` on the directory once instead.
 
     Yields
     ------
@@ -27,11 +30,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{MARK}{uuid.uuid4().hex}.{path.name}")
     try:
         yield temporary
-        _flush(temporary)
+        flush(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    _flush(path.parent)
+    if name_too:
+        flush(path.parent)
 
 
 def remove(path: str | Path) -> None:
@@ -43,7 +47,8 @@ def remove(path: str | Path) -> None:
             leftover.unlink(missing_ok=True)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Return when the content of a file, or the names of a directory, are on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -63,7 +63,8 @@ def exit_code(error: Exception) -> int | None:
     if isinstance(error, GateError):
         return GATE_FAILED
     for module, name, code in (
-        ("ase_mlipgen.labels.run", "LabelError", LABELS_FAILED),
+        ("ase_mlipgen.labels.failure", "LabelError", LABELS_FAILED),
+        ("ase_mlipgen.labels.failure", "StoreError", LABELS_FAILED),
         ("ase_mlipgen.labels.identity", "IdentityError", BAD_CONFIGURATION),
         ("ase_mlipgen.defects.relaxation", "RelaxationError", GATE_FAILED),
     ):

@@ -215,6 +215,8 @@ def trainer(
             executor=executor,
             store=store,
             tag=config.reference.tag,
+            time_limit=config.labels.time_limit,
+            retries=config.labels.retries,
             progress=progress,
             folders=Folders(config.reference.files or _beside(store), config.reference.keep_files),
             expensive=config.reference.expensive,
@@ -228,7 +230,11 @@ def labelling(config: Config, files: str | Path) -> "Labelling":
 
     table = config.reference
     return Labelling(
-        reference(config), tag=table.tag, folders=Folders(table.files or files, table.keep_files)
+        reference(config),
+        tag=table.tag,
+        time_limit=config.labels.time_limit,
+        retries=config.labels.retries,
+        folders=Folders(table.files or files, table.keep_files),
     )
 
 

@@ -227,6 +227,15 @@ class Simulation(Table):
     )
 
 
+class Labels(Table):
+    """How the reference is asked."""
+
+    time_limit: Length | None = Field(
+        default=None, description="s a label may take; it then runs in a process that is ended at the limit"
+    )
+    retries: Count = Field(default=0, description="further attempts at a label that failed")
+
+
 class Run(Table):
     """How the work is done; results do not depend on it."""
 
@@ -243,4 +252,5 @@ class Config(Table):
     training: Training = Field(default_factory=Training)
     fit: Fit = Field(default_factory=Fit)
     simulation: Simulation | None = None
+    labels: Labels = Field(default_factory=Labels)
     run: Run = Field(default_factory=Run)

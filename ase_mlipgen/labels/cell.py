@@ -73,10 +73,20 @@ def problem_of(
     n_atoms: int, energy: float, forces: npt.NDArray[np.float64], stress: npt.NDArray[np.float64] | None
 ) -> str:
     """Say in a sentence what is wrong with a label; empty if nothing is."""
+    return wrong_shape(n_atoms, forces, stress) or not_finite(energy, forces, stress)
+
+
+def wrong_shape(n_atoms: int, forces: npt.NDArray[np.float64], stress: npt.NDArray[np.float64] | None) -> str:
+    """Say in a sentence which shape is wrong."""
     if forces.shape != (n_atoms, 3):
         return f"forces have shape {forces.shape}; expected ({n_atoms}, 3)"
     if stress is not None and stress.shape != (6,):
         return f"stress has shape {stress.shape}; expected (6,), Voigt order xx, yy, zz, yz, xz, xy"
+    return ""
+
+
+def not_finite(energy: float, forces: npt.NDArray[np.float64], stress: npt.NDArray[np.float64] | None) -> str:
+    """Say in a sentence which number is not finite."""
     if not np.isfinite(energy):
         return f"the energy is {energy}; expected a finite number"
     bad = np.flatnonzero(~np.isfinite(forces).all(axis=1))

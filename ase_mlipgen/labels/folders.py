@@ -93,6 +93,11 @@ class Folders:
             for old in _attempts(folder.parent, name) if sole else [folder]:
                 shutil.rmtree(old, ignore_errors=True)
 
+    def latest(self, name: str) -> str:
+        """Return the folder of the last attempt under a name; empty if none is there, or nobody knows where."""
+        there = [] if self.root is None else _attempts(Path(self.root).resolve(), name)
+        return str(there[-1]) if there else ""
+
 
 def file_based(calculator: Any) -> list[Any]:
     """Return what works in a `directory`: the calculator, or those that it is made of (as `SumCalculator` is).

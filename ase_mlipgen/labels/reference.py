@@ -11,14 +11,14 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 
-from ase_mlipgen.labels.cell import problem_of
+from ase_mlipgen.labels.cell import not_finite, wrong_shape
 from ase_mlipgen.labels.folders import LENGTH, Folders
 from ase_mlipgen.labels.key import key_of
 
@@ -35,6 +35,22 @@ class Label(NamedTuple):
     energy: float
     forces: npt.NDArray[np.float64]
     stress: npt.NDArray[np.float64] | None
+
+
+class UnusableLabel(ValueError):
+    """What a calculator returned is no label.
+
+    Attributes
+    ----------
+    verdict : "wrong shape", "not finite" or "not converged"
+    """
+
+    def __init__(self, message: str, verdict: Literal["wrong shape", "not finite", "not converged"]) -> None:
+        super().__init__(message, verdict)
+        self.verdict = verdict
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 @dataclass(frozen=True)
@@ -81,9 +97,16 @@ class FolderFactory:
 
     def working(self, calculator: Any, atoms: Atoms, want_stress: bool) -> AbstractContextManager[None]:
         """Let a calculator of this factory work on the label of `atoms`."""
-        observations = ("energy", "forces", "stress")[: 3 if want_stress else 2]
-        name = key_of(atoms, self.reference, observations)[:LENGTH]
+        name = self._name(atoms, want_stress)
         return self.folders.working(calculator, name, sole=bool(self.reference))  # a store's claim
+
+    def left(self, atoms: Atoms, want_stress: bool) -> str:
+        """Return the folder of the last attempt at a label, for one that cannot say it any more; empty without one."""
+        return self.folders.latest(self._name(atoms, want_stress))
+
+    def _name(self, atoms: Atoms, want_stress: bool) -> str:
+        observations = ("energy", "forces", "stress")[: 3 if want_stress else 2]
+        return key_of(atoms, self.reference, observations)[:LENGTH]
 
 
 def _forgetful(calculator: Any) -> Any:
@@ -98,7 +121,7 @@ def is_calculator(reference: Any) -> bool:
     return hasattr(reference, "get_potential_energy") and not isinstance(reference, type)
 
 
-def as_factory(reference: Any, executor: Executor | None = None) -> Factory:
+def as_factory(reference: Any, executor: Executor | None = None, isolated: bool = False) -> Factory:
     """Turn a reference into a function that yields a calculator ready for one label.
 
     Parameters
@@ -107,6 +130,8 @@ def as_factory(reference: Any, executor: Executor | None = None) -> Factory:
         A calculator is used as it is when labels are made serially; each label of an executor gets a copy.
     executor : concurrent.futures.Executor or None
         Where the labels will be made.
+    isolated : bool
+        Whether they will be made in a process of their own, wherever that is.
 
     Returns
     -------
@@ -118,14 +143,16 @@ def as_factory(reference: Any, executor: Executor | None = None) -> Factory:
         Neither a calculator nor callable; or it cannot be copied or pickled where the executor needs that.
     """
     if is_calculator(reference):
-        factory: Factory = SameFactory(reference) if executor is None else CopyFactory(reference)
+        factory: Factory = (
+            SameFactory(reference) if executor is None and not isolated else CopyFactory(reference)
+        )
     elif callable(reference):
         factory = reference
     else:
         raise TypeError(
             f"the reference is {reference!r}; expected an ASE calculator or a callable () -> calculator"
         )
-    if isinstance(executor, ProcessPoolExecutor):
+    if isolated or isinstance(executor, ProcessPoolExecutor):
         _require(pickle.dumps, factory, reference, "pickled for worker processes")
     elif isinstance(factory, CopyFactory):
         _require(copy.deepcopy, reference, reference, "copied, one for each label")
@@ -157,10 +184,10 @@ def label_one(factory: Factory, atoms: Atoms, want_stress: bool = False) -> Labe
     ------
     TypeError
         The factory's product is not a calculator.
-    ValueError
-        Results of wrong shape, NaN or infinite.
+    UnusableLabel
+        Results of wrong shape, NaN or infinite; a calculator whose attribute ``converged`` is False.
     FileCodeError
-        Any of these, of a calculator that was given a folder to work in (`FolderFactory`).
+        Any error of a calculator that was given a folder to work in (`FolderFactory`).
     Exception
         Whatever the calculator raises.
     """
@@ -187,8 +214,13 @@ def _asked(calculator: Any, atoms: Atoms, want_stress: bool) -> Label:
     forces = np.array(work.get_forces(), dtype=float)
     energy = _energy(work)
     stress = np.array(work.get_stress(voigt=True), dtype=float) if want_stress else None
-    if problem := problem_of(len(atoms), energy, forces, stress):
-        raise ValueError(problem)
+    if problem := wrong_shape(len(atoms), forces, stress):
+        raise UnusableLabel(problem, "wrong shape")
+    if problem := not_finite(energy, forces, stress):
+        raise UnusableLabel(problem, "not finite")
+    converged = getattr(calculator, "converged", None)
+    if isinstance(converged, bool | np.bool_) and not converged:
+        raise UnusableLabel(f"{type(calculator).__name__}.converged is False", "not converged")
     return Label(energy, forces, stress)
 
 

@@ -58,7 +58,7 @@ class Labelling:
     Attributes
     ----------
     reference : calculator or factory
-    executor, store, tag : as in `ase_mlipgen.labels.label`
+    executor, store, tag, time_limit, retries : as in `ase_mlipgen.labels.label`
     progress : callable (labels done, in all)
     folders : where a file-based code works
     """
@@ -68,6 +68,8 @@ class Labelling:
     store: LabelStore | None = None
     tag: str | None = None
     progress: Callable[[int, int], None] | None = None
+    time_limit: float | None = None
+    retries: int = 0
     folders: Folders | None = None
 
     def __call__(self, cells: Sequence[Atoms]) -> list[LabelledCell]:
@@ -101,7 +103,9 @@ class Labelling:
             progress,
             self.store,
             self.tag,
-            folders=self.folders,
+            self.time_limit,
+            self.retries,
+            self.folders,
         )
 
 

@@ -104,6 +104,11 @@ class DefectTrainer(Fitting):
     expensive : bool, optional
         Whether every answer of the reference, those in relaxations included, is a label: by a new calculator, on the
         executor, kept in the store. By default of file-based codes.
+    time_limit : float, optional
+        s that one label may take; the reference then runs in a process of its own, which is ended at the limit.
+    retries : int
+        Further attempts at a label that failed. A label that fails for good does not stop the others; `LabelError`
+        lists all that did.
 
     Raises
     ------

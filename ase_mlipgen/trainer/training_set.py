@@ -26,13 +26,7 @@ from ase_mlipgen.fit import Constraints
 from ase_mlipgen.fit.rows import kinds_of
 from ase_mlipgen.fit.solve import Scaling
 from ase_mlipgen.fit.weights import parse
-from ase_mlipgen.labels import (
-    Folders,
-    LabelledCell,
-    LabelStore,
-    as_factory,
-    label,
-)
+from ase_mlipgen.labels import Folders, LabelledCell, LabelStore, as_factory, check_limits, label
 from ase_mlipgen.progress import Progress, duration
 from ase_mlipgen.result import Census, TrainingCell
 from ase_mlipgen.theory.cell_hessian import (
@@ -83,6 +77,8 @@ class TrainingSet:
         uncertainty: bool = True,
         folders: Folders | None = None,
         expensive: bool | None = None,
+        time_limit: float | None = None,
+        retries: int = 0,
     ) -> None:
         self.crystal, self.reference, self.basis = crystal, reference, basis
         several = defects if isinstance(defects, list | tuple) else [defects]
@@ -99,6 +95,7 @@ class TrainingSet:
         self.optimizer, self.fmax, self.executor = optimizer, fmax, executor
         self.differences, self.on_unstable = force_constants, on_unstable
         self.force_norm, self.uncertainty = force_norm, uncertainty
+        self.time_limit, self.retries = time_limit, retries
         self.store = LabelStore(store) if isinstance(store, str | Path) else store
         self.folders, self.expensive = folders, expensive
         self.progress = progress if isinstance(progress, Progress) else Progress(quiet=not progress)
@@ -132,7 +129,8 @@ class TrainingSet:
         self._check_weights()
         if self.on_unstable not in ("raise", "warn"):
             raise ValueError(f'on_unstable = {self.on_unstable!r}: expected "raise" or "warn"')
-        as_factory(self.reference, self.executor)
+        check_limits(self.time_limit, self.retries)
+        as_factory(self.reference, self.executor, self.time_limit is not None)
         for cell in self.cells():
             self.basis.element_indices(cell.unrelaxed)
             self.basis.element_indices(cell.perfect)
@@ -239,7 +237,7 @@ class TrainingSet:
         Raises
         ------
         LabelError
-            If the reference fails on a sample; with a store, finished labels are kept.
+            If the reference fails on samples; all others are labelled, and kept with a store.
         """
 
         def compute() -> tuple[list[LabelledCell], list[LabelledCell]]:
@@ -258,13 +256,15 @@ class TrainingSet:
         ]
         return label(
             jobs, self.reference, self.executor, kinds, self.progress.counter(stage), self.store, self.tag,
-            folders=self.folders,
+            self.time_limit, self.retries, self.folders,
         )  # fmt: skip
 
     def labelling(self) -> Labelling:
         """Return how this trainer asks its reference."""
-        counter = self.progress.counter("labels")
-        return Labelling(self.reference, self.executor, self.store, self.tag, counter, self.folders)
+        return Labelling(
+            self.reference, self.executor, self.store, self.tag, self.progress.counter("labels"), self.time_limit,
+            self.retries, self.folders,
+        )  # fmt: skip
 
     def force_constants(self) -> list[ForceConstants]:
         """Return the reference's force constants of each size's perfect cell, from its Hessian or its forces."""

@@ -13,7 +13,7 @@ from ase_mlipgen.calculators.eam2d import EAM2D
 from ase_mlipgen.cli.app import app
 from ase_mlipgen.config import default, load
 from ase_mlipgen.defects import Vacancy, simulation_cell, training_cell, triangular_lattice
-from ase_mlipgen.labels import LabelledCell, write_cells
+from ase_mlipgen.labels import LabelledCell, LabelStore, status_of, write_cells
 from ase_mlipgen.result import TrainingResult
 
 TINY = [
@@ -287,6 +287,32 @@ def test_a_reference_that_fails_ends_the_run_with_its_code(tmp_path, monkeypatch
     assert "Traceback" not in done.stderr
     assert "ended by" in (tmp_path / "out" / "run.log").read_text()
     assert any((tmp_path / "out" / "labels").rglob("*.json"))
+
+
+def test_labels_that_fail_are_listed_and_only_they_are_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "reference_of_cli_test", raising=False)
+    broken = tmp_path / "broken"
+    broken.touch()
+    write_reference(tmp_path, f"assert not __import__('os').path.exists({str(broken)!r}), 'the code crashed'")
+    invoke("init", tmp_path / "run.toml")
+    factory = ("--set", "reference.factory=reference_of_cli_test:Broken")
+    arguments = ("run", tmp_path / "run.toml", "-o", tmp_path / "out", "-q", *SET, *factory, "--retries", "1")
+    done = invoke(*arguments)
+    assert done.exit_code == 3, done.output
+    failures = status_of(tmp_path / "out" / "labels").failures
+    assert len(failures) > 1
+    assert {(f.verdict, f.attempts) for f in failures} == {("raised", 2)}
+    assert f"the reference failed on {len(failures)} of" in done.stderr
+    assert all(failure.where in done.stderr for failure in failures)
+    store = LabelStore(tmp_path / "out" / "labels")
+    made = {store.path(key): store.path(key).stat().st_mtime_ns for key in sorted(store.keys())}
+    broken.unlink()
+    assert invoke(*arguments, "--time-limit", "600").exit_code == 0
+    sys.modules.pop("reference_of_cli_test", None)
+    after = status_of(tmp_path / "out" / "labels")
+    assert (after.failures, after.n_labels) == ((), len(made) + len(failures))
+    assert {path: path.stat().st_mtime_ns for path in made} == made
 
 
 def test_certify_writes_a_certificate_with_a_picture_and_gates(run):

@@ -19,6 +19,8 @@ x = [[float(word) for word in line.split()] for line in text.splitlines()]
 print("spring begins")
 sys.stdout.flush()
 time.sleep(0.02)
+if x[0][0] > 1000:
+    time.sleep(60)
 if x[0][0] > 100:
     print("convergence NOT achieved after 2 iterations: stopping")
     print("goodbye")

@@ -31,13 +31,13 @@ KINDS = [NewSpring, OldSpring, CommandSpring]
 kinds = pytest.mark.parametrize("kind", KINDS)
 
 
-def cells(n=4, *, far=()):
-    """Return n cells of two atoms; the program does not converge on those in `far`."""
+def cells(n=4, *, far=(), how_far=200.0):
+    """Return n cells of two atoms; the program does not converge on those in `far`, and hangs on those at 2000 Å."""
     found = []
     for k in range(n):
         atoms = bulk("Cu", cubic=True)[:2]
         atoms.rattle(0.1, seed=k)
-        atoms.positions[0, 0] += 200.0 if k in far else 0.0
+        atoms.positions[0, 0] += how_far if k in far else 0.0
         found.append(atoms)
     return found
 
@@ -139,7 +139,7 @@ def test_mixed_calculators_get_a_folder_each(tmp_path):
 def test_calculators_without_files_make_no_folder(tmp_path):
     assert file_based(EMT()) == []
     label(cells(1), EMT, store=LabelStore(tmp_path / "labels"))
-    assert [path for path in tmp_path.rglob("*") if path.is_dir()] == [tmp_path / "labels"]
+    assert list(tmp_path.rglob("files")) == []
 
 
 def test_errors_travel_between_processes(tmp_path):
@@ -182,3 +182,23 @@ def test_every_step_of_a_relaxation_is_a_label_and_is_found_again(tmp_path):
     asked = Labelling(EMT).calculator(expensive=True)
     copper = bulk("Cu")
     np.testing.assert_array_equal(asked.get_stress(copper), EMT().get_stress(copper))
+
+
+@kinds
+def test_verdicts_of_programs(kind, tmp_path):
+    folders = Folders(tmp_path / "files")
+    with pytest.raises(LabelError) as caught:
+        label(cells(2, far=[0]), kind, folders=folders, retries=1)
+    (failure,) = caught.value.failures
+    assert (failure.verdict, failure.attempts) == ("not converged", 2)
+    assert len(list((tmp_path / "files").iterdir())) == 2
+
+
+def test_a_program_that_hangs_is_ended_and_its_folder_named(tmp_path):
+    with pytest.raises(LabelError) as caught:
+        label(cells(2, far=[0], how_far=2000.0), NewSpring, folders=Folders(tmp_path), time_limit=4.0)
+    (failure,) = caught.value.failures
+    (folder,) = tmp_path.iterdir()
+    assert failure.verdict == "hanging"
+    assert f"files in {folder}" in failure.reason
+    assert (folder / "out.txt").read_text() == "spring begins\n"

@@ -92,7 +92,7 @@ def test_key_sees_every_bit():
 def test_damaged_label_is_made_again(tmp_path, monkeypatch, caplog, damage):
     store = LabelStore(tmp_path)
     (good,) = label(cells(1), Spring, store=store)
-    (path,) = tmp_path.glob("*.json")
+    (path,) = tmp_path.rglob("*.json")
     damage(path)
     calls = counted(monkeypatch)
     with caplog.at_level(logging.WARNING):
@@ -107,7 +107,8 @@ def test_damaged_label_is_made_again(tmp_path, monkeypatch, caplog, damage):
 def test_label_in_a_wrong_file_is_not_believed(tmp_path, caplog):
     store = LabelStore(tmp_path)
     label(cells(1), Spring, store=store)
-    (path,) = tmp_path.glob("*.json")
+    (path,) = tmp_path.rglob("*.json")
+    (tmp_path / "00").mkdir(exist_ok=True)
     path.rename(store.path("0" * 64))
     assert store.get("0" * 64) is None
     assert "holds the label" in caplog.text
@@ -117,8 +118,8 @@ def test_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
     store = LabelStore(tmp_path)
     monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
-        store.put("k", Label(1.0, np.zeros((2, 3)), None), cells(1)[0], "r")
-    assert list(tmp_path.iterdir()) == []
+        store.put("key", Label(1.0, np.zeros((2, 3)), None), cells(1)[0], "r")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_instance_without_identity_needs_a_tag(tmp_path):

@@ -1,0 +1,44 @@
+"""What is asked of a reference: configurations, observations, limits."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ase import Atoms
+
+OBSERVATIONS = ("energy", "forces", "stress")
+
+
+class Configuration(NamedTuple):
+    """What is to be labelled: atoms, "defect" or "perfect", and the name of the defect."""
+
+    atoms: Atoms
+    config_type: str = "defect"
+    defect: str = ""
+
+
+def observations_of(observations: Iterable[str]) -> set[str]:
+    """Return what a label is to have; energy and forces always.
+
+    Raises
+    ------
+    ValueError
+        Something else.
+    """
+    given = [observations] if isinstance(observations, str) else list(observations)
+    for name in given:
+        if name not in OBSERVATIONS:
+            raise ValueError(f"cannot label {name!r}; a label has {', '.join(OBSERVATIONS)}")
+    return {"energy", "forces", *given}
+
+
+def check_limits(time_limit: float | None, retries: int) -> None:
+    """Refuse limits that mean nothing.
+
+    Raises
+    ------
+    ValueError
+    """
+    if time_limit is not None and not time_limit > 0:
+        raise ValueError(f"time_limit = {time_limit}: expected seconds, above zero, or None")
+    if retries < 0:
+        raise ValueError(f"retries = {retries}: expected a number of further attempts, not below zero")
