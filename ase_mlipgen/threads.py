@@ -21,8 +21,19 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
+_allowed: int | None = None
+
+
+def allow_threads(threads: int) -> None:
+    """Let this process, a worker that has no siblings, use so many cores."""
+    global _allowed
+    _allowed = threads
+
+
 def available_threads() -> int:
     """Return how many cores this process may use: one if it is a worker process, whose siblings use the others."""
+    if _allowed is not None:
+        return _allowed
     if multiprocessing.parent_process() is not None:
         return 1
     if hasattr(os, "sched_getaffinity"):

@@ -21,6 +21,7 @@ from ase import Atoms
 
 from ase_mlipgen.labels.reference import Factory, Label
 from ase_mlipgen.labels.verdict import Refusal, judged, refused
+from ase_mlipgen.threads import allow_threads
 
 START = 300.0
 """s that a child may take to start and to import the reference."""
@@ -48,10 +49,12 @@ class Child:
         Tells references apart.
     run : str
         Of which call; see `end_children`.
+    threads : int
+        Cores that the package's own calculators may use there.
     """
 
-    def __init__(self, factory: Factory, token: str, run: str) -> None:
-        self.token, self.run = token, run
+    def __init__(self, factory: Factory, token: str, run: str, threads: int = 1) -> None:
+        self.token, self.run, self.threads = token, run, threads
         self.factory = pickle.dumps(factory)
         self.ready = False
         self.process: Any = None
@@ -68,7 +71,9 @@ class Child:
         self.ready = False
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, os.getpid()), name="label", daemon=True)
+        process = context.Process(
+            target=_serve, args=(theirs, os.getpid(), self.threads), name="label", daemon=True
+        )
         with _may_have_children():
             process.start()
         theirs.close()
@@ -127,7 +132,7 @@ class Child:
             self.process = None
 
 
-def child_of(factory: Factory, token: str, run: str) -> Child:
+def child_of(factory: Factory, token: str, run: str, threads: int) -> Child:
     """Return this thread's child, a new one where `token` has changed."""
     me = os.getpid(), threading.get_ident()  # a forked process must not use its parent's
     with _lock:
@@ -135,7 +140,7 @@ def child_of(factory: Factory, token: str, run: str) -> Child:
         if child is None or child.token != token or child.ended:
             if child is not None:
                 child.end(False)
-            child = _children[me] = Child(factory, token, run)
+            child = _children[me] = Child(factory, token, run, threads)
     return child
 
 
@@ -160,10 +165,11 @@ def _may_have_children() -> Iterator[None]:
             config["daemon"] = daemon
 
 
-def _serve(connection: Connection, parent: int) -> None:
+def _serve(connection: Connection, parent: int, threads: int) -> None:
     """Be the child: get the factory, then label what comes until the pipe is closed."""
     with suppress(OSError, AttributeError):
         os.setsid()
+    allow_threads(threads)
     threading.Thread(target=_end_with, args=(parent,), name="watch", daemon=True).start()
     try:
         factory = pickle.loads(connection.recv())

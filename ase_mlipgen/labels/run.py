@@ -28,6 +28,7 @@ from ase_mlipgen.labels.key import key_of
 from ase_mlipgen.labels.reference import Factory, FolderFactory, Label, as_factory
 from ase_mlipgen.labels.store import LabelStore
 from ase_mlipgen.labels.worker import BUSY, Job, Outcome, Terms, settle, work
+from ase_mlipgen.threads import available_threads
 
 POLL = (0.05, 2.0)
 """s between two looks at what others compute: at first, and at most."""
@@ -108,6 +109,7 @@ def label(
         who,
         "" if executor is None and time_limit is None else _token(factory),
         uuid.uuid4().hex,
+        available_threads() if executor is None else 1,
     )
     labels = _Run(jobs, terms, executor, progress, store).labels()
     return [LabelledCell(j.atoms.copy(), *labels[i], j.config_type, j.defect) for i, j in enumerate(jobs)]

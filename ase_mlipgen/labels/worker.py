@@ -54,6 +54,8 @@ class Terms:
         Hash of the pickled factory; empty if it cannot be pickled, and so not be asked in a child.
     run : str
         Tells this call from others.
+    threads : int
+        Cores that a child may use.
     home : (host, pid)
         The process that asked.
     begun : str
@@ -68,6 +70,7 @@ class Terms:
     reference: str = ""
     token: str = ""
     run: str = ""
+    threads: int = 1
     home: tuple[str, int] = field(default_factory=this_process)
     begun: str = field(default_factory=now)
 
@@ -146,7 +149,8 @@ def _asked_once(terms: Terms, atoms: Atoms) -> Label | Refusal:
     if terms.time_limit is None and (here or not terms.token):
         return judged(terms.factory, atoms, terms.want_stress)
     token = f"{terms.token} {terms.run}" if here else terms.token
-    outcome = child_of(terms.factory, token, terms.run).ask(atoms, terms.want_stress, terms.time_limit)
+    child = child_of(terms.factory, token, terms.run, terms.threads)
+    outcome = child.ask(atoms, terms.want_stress, terms.time_limit)
     if isinstance(outcome, Refusal) and outcome.verdict in ("hanging", "died"):
         left = (
             terms.factory.left(atoms, terms.want_stress) if isinstance(terms.factory, FolderFactory) else ""

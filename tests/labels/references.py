@@ -10,6 +10,8 @@ import numpy as np
 from ase.calculators.calculator import CalculationFailed, Calculator, SCFError, all_changes
 from ase.calculators.emt import EMT
 
+from ase_mlipgen.threads import available_threads
+
 
 class Refused(RuntimeError):
     """Cannot be unpickled: its arguments are not those of RuntimeError."""
@@ -118,6 +120,16 @@ class Unruly(Calculator):
 
 def unruly(log="", pause=0.0):
     return Unruly(log=str(log), pause=pause)
+
+
+class Threads(Calculator):
+    """Its energy is the number of cores that it may use."""
+
+    implemented_properties: ClassVar = ["energy", "forces"]
+
+    def calculate(self, atoms=None, properties=None, system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.results = {"energy": float(available_threads()), "forces": np.zeros((len(atoms), 3))}
 
 
 def absent():

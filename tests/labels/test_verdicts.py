@@ -21,7 +21,8 @@ from ase_mlipgen.labels import Label, LabelError, LabelStore, label, status_of
 from ase_mlipgen.labels.claims import _started
 from ase_mlipgen.labels.isolation import Child
 from ase_mlipgen.labels.reference import CopyFactory
-from tests.labels.references import Spring, Unruly, absent, unruly
+from ase_mlipgen.threads import available_threads
+from tests.labels.references import Spring, Threads, Unruly, absent, unruly
 
 HANGS, SEGFAULTS, IS_KILLED = 1, 2, 3
 IN_PROCESS = {
@@ -175,6 +176,13 @@ def test_a_child_is_kept_and_gets_its_reference_once():
     assert [answer.energy for answer in answers] == [4.0, 14.0]
     child.end()
     assert _started(pid) is None
+
+
+def test_a_child_without_siblings_may_use_all_cores():
+    (alone,) = label(springs(0), Threads, time_limit=60.0)
+    with ThreadPoolExecutor(1) as pool:
+        (among_others,) = label(springs(0), Threads, pool, time_limit=60.0)
+    assert (alone.energy, among_others.energy) == (available_threads(), 1)
 
 
 def test_what_cannot_start_is_a_verdict_that_says_why():
