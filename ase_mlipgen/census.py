@@ -29,6 +29,8 @@ __all__ = [
 ]
 
 
+ENOUGH_TESTS = 10
+"""Test cells below which a run says that they are few."""
 SPEED_TEST = 400
 """Rows of the matrices that the machine's speed is measured with."""
 
@@ -69,8 +71,18 @@ def take_census(
         n_rows=n_rows,
         n_functions=len(basis),
         memory=memory(len(basis), n_rows, widest, available_threads()),
-        warnings=tuple(text for _, text in doubts(cells, basis.cutoff, n_perfect)),
+        warnings=(*(text for _, text in doubts(cells, basis.cutoff, n_perfect)), *_few(len(cells) * n_test)),
     )
+
+
+def _few(n_test: int) -> list[str]:
+    """Say that errors of a handful of cells are no measurement."""
+    if n_test == 0 or n_test >= ENOUGH_TESTS:
+        return []
+    return [
+        f"only {n_test} test cell{'s' * (n_test != 1)}: the test errors are rough, and the largest ones too small; "
+        f"take n_test = {ENOUGH_TESTS} or more before you rely on them"
+    ]
 
 
 def fit_time(n_rows: int, n_functions: int) -> float:

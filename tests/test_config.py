@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from ase_mlipgen.calculators.eam2d import EAM2D
 from ase_mlipgen.config import ConfigError, build, default, load, parse, to_toml, validate
+from ase_mlipgen.labels import AskingCalculator
 
 MINIMAL = """
 [crystal]
@@ -201,3 +202,14 @@ def test_importing_the_configuration_imports_nothing_heavy():
     code = f"import sys, ase_mlipgen.config; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_a_file_based_reference_is_told_where_to_work(tmp_path):
+    table = '[reference]\nfactory = "EMT"\nfiles = "scratch"\nkeep_files = true\nexpensive = true\n'
+    config = parse(MINIMAL.replace("[[defects]]", table + "[[defects]]", 1), tmp_path)
+    trainer = build.trainer(config, store=tmp_path / "run" / "labels", progress=False)
+    assert (trainer.folders.root, trainer.folders.keep) == (str(tmp_path / "scratch"), True)
+    assert isinstance(trainer.calculator(), AskingCalculator)
+    plain = build.trainer(parse(MINIMAL), store=tmp_path / "run" / "labels", progress=False)
+    assert (plain.folders.root, plain.folders.keep) == (tmp_path / "run" / "files", False)
+    assert isinstance(plain.calculator(), EAM2D)

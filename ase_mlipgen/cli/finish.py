@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ase_mlipgen.result import TrainingResult
     from ase_mlipgen.theory.budget import ErrorBudget
     from ase_mlipgen.theory.compare import Comparison
+    from ase_mlipgen.trainer import DefectTrainer
 
 EVERY = 5.0
 """Seconds between two lines about a relaxation."""
@@ -43,7 +44,10 @@ class Outcome:
 
 
 def compared(
-    config: Config, cells: "tuple[Atoms, Atoms] | None", result: "TrainingResult", progress: Progress
+    config: Config,
+    cells: "tuple[Atoms, Atoms] | None",
+    trainer: "DefectTrainer",
+    result: "TrainingResult",
 ) -> "Comparison | None":
     """Compare reference and model on the large cell and its perfect host; None without one."""
     if cells is None or config.simulation is None:
@@ -51,9 +55,10 @@ def compared(
     from ase_mlipgen.theory.compare import compare
 
     large, perfect = cells
+    progress = trainer.progress
     progress.say(f"comparing reference and model on the large cell of {len(large)} atoms")
     found = compare(
-        build.reference(config)(),
+        trainer.calculator(),
         result.calculator,
         large,
         perfect,

@@ -2,7 +2,8 @@
 
 The directory holds config.toml, the result (model.json, labels, result.json), metrics.json, report.html with its PNGs,
 both relaxed large cells, run.log, citations.bib; and the labels one by one, with records of relaxations and Hessians,
-so that the same command again resumes, and a fit needs no reference. Enter at `execute`, `label`, `fit`.
+so that the same command again resumes, and a fit needs no reference. A file-based reference works in files/.
+Enter at `execute`, `label`, `fit`.
 """
 
 import logging
@@ -54,7 +55,7 @@ def execute(config: AnyConfig, folder: Path, quiet: bool, title: str) -> Outcome
     with asking(config, folder, quiet) as trainer:
         result = _trained(trainer, trainer.progress, folder / LABELS)
         result.save(folder)
-        comparison = compared(config, cells, result, trainer.progress)
+        comparison = compared(config, cells, trainer, result)
         if comparison is not None:
             write_cells(folder, comparison)
         return reported(config, folder, title, result, comparison, trainer.progress, begun)

@@ -124,12 +124,9 @@ def _sizes(trainer: "DefectTrainer", relax: bool) -> "list[SizeOption]":
 
 def _relaxed(trainer: "DefectTrainer", size: int) -> tuple[Any, Any]:
     from ase_mlipgen.defects import relax
-    from ase_mlipgen.labels import as_factory
 
     cell = next(cell for cell in trainer.cells() if cell.size == size)
-    found = relax(
-        cell.unrelaxed, as_factory(trainer.reference)(), trainer.optimizer, trainer.fmax, strict=True
-    )
+    found = relax(cell.unrelaxed, trainer.calculator(), trainer.optimizer, trainer.fmax, strict=True)
     return cell.unrelaxed, found.atoms
 
 

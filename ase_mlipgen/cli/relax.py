@@ -102,7 +102,7 @@ def _task(
             raise ConfigError(f"{model} has no table [simulation]: add one, or give a structure")
         atoms = cells[0] if cells is not None else read_structures(Path(str(structure)), "-1")[0]
         factory, optimizer = build.reference(config), build.optimizer(config)
-        calculator, identity = factory(), identity_of(factory, config.reference.tag)
+        calculator, identity = None, identity_of(factory, config.reference.tag)
         tolerance = DEFAULT_FMAX if cells is None or config.simulation is None else config.simulation.fmax
     elif structure is None:
         raise ConfigError(
@@ -113,6 +113,8 @@ def _task(
         optimizer, identity, tolerance = None, identity_of(calculator), DEFAULT_FMAX
     source = structure or Path(model)
     path = output or source.with_name(f"{source.stem}-relaxed.extxyz")
+    if calculator is None:
+        calculator = build.labelling(config, path.with_name("files")).calculator()
     return Task(atoms, calculator, identity, optimizer, tolerance if fmax is None else fmax, path)
 
 

@@ -5,9 +5,8 @@ One function each; what a room refuses is reported with the table that it came f
 
 import functools
 import hashlib
-import importlib
+import inspect
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from ase_mlipgen.data import DataSet
     from ase_mlipgen.executors import NamedExecutor
     from ase_mlipgen.progress import Progress
+    from ase_mlipgen.theory.setting import Labelling
     from ase_mlipgen.trainer import DataTrainer, DefectTrainer
     from ase_mlipgen.trainer.records import Recorded, Records
 
@@ -126,6 +126,7 @@ def factory(
     else:
         found = named(SHORT_NAMES[short], key)
         arguments = {"element": element, **arguments} if colon else arguments
+    _require_fit(found, name, arguments)
     return functools.partial(found, **arguments) if arguments else found
 
 
@@ -137,21 +138,28 @@ def named(name: str, key: str, folder: str | None = None) -> Callable[..., Any]:
     ConfigError
         The name has another form, or there is no such thing.
     """
-    module, colon, attribute = name.partition(":")
-    if not (colon and module and attribute):
+    from ase_mlipgen.labels.imported import imported
+
+    if ":" not in name.strip(":"):
         raise ConfigError(f'{key} = "{name}": expected {", ".join(SHORT_NAMES)} or "package.module:name"')
-    if folder is not None and folder not in sys.path:
-        # Worker processes get this process's sys.path, so that they find the module as well.
-        sys.path.insert(0, folder)
     try:
-        found = getattr(importlib.import_module(module), attribute)
-    except ImportError as error:
-        raise ConfigError(f'{key} = "{name}": {error}; install it, or give its `folder`') from error
-    except AttributeError:
-        raise ConfigError(f'{key} = "{name}": the module {module} has no {attribute}') from None
-    if not callable(found):
-        raise ConfigError(f'{key} = "{name}" is {found!r}; expected a calculator class or a factory')
-    return found
+        return imported(name, folder)
+    except (ValueError, ImportError, AttributeError, TypeError) as error:
+        raise ConfigError(f'{key} = "{name}": {error}') from error
+
+
+def _require_fit(found: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments that a factory does not take, or lacks, before anything is computed."""
+    try:
+        signature = inspect.signature(found)
+    except (ValueError, TypeError):  # of compiled code
+        return
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        raise ConfigError(
+            f'factory = "{name}": {error}; it is {name.partition(":")[2] or name}{signature}'
+        ) from error
 
 
 def basis(config: Config) -> "ACEBasis":
@@ -215,7 +223,11 @@ def trainer(
     progress: "Progress | bool" = True,
     asked: "Recorded | None" = None,
 ) -> "DefectTrainer":
-    """Return the trainer, ready to run; with `asked`, on what that reference has answered before."""
+    """Return the trainer, ready to run; a file-based reference works beside the store.
+
+    With `asked` it stands on what that reference has answered before.
+    """
+    from ase_mlipgen.labels import Folders
     from ase_mlipgen.trainer import DefectTrainer
 
     training, fit = config.training, config.fit
@@ -243,6 +255,8 @@ def trainer(
             time_limit=config.labels.time_limit,
             retries=config.labels.retries,
             progress=progress,
+            folders=Folders(config.reference.files or _beside(store), config.reference.keep_files),
+            expensive=config.reference.expensive,
         )
 
 
@@ -276,26 +290,45 @@ def data_trainer(config: DataConfig, progress: "Progress | bool" = True) -> "Dat
 
 def remember(config: Config, trainer: "DefectTrainer", records: "Records") -> None:
     """Write down who the reference is, so that `recorded` finds its answers without it."""
-    table = config.reference.model_dump(mode="json")
     content = {
-        "table": table,
+        "table": config.reference.model_dump(mode="json"),
         "identity": trainer.identity(),
         "name": trainer.settings()["reference"],
         "has_hessian": trainer.has_hessian(),
     }
-    records.note(_note_of(table), content)
+    records.note(_note_of(config), content)
 
 
 def recorded(config: Config, records: "Records") -> "Recorded | None":
     """Return the reference of a configuration as it was asked before; None if it was not."""
     from ase_mlipgen.trainer.records import Recorded
 
-    found = records.noted(_note_of(config.reference.model_dump(mode="json")))
+    found = records.noted(_note_of(config))
     return None if found is None else Recorded(found["identity"], found["name"], bool(found["has_hessian"]))
 
 
-def _note_of(table: Mapping[str, Any]) -> str:
+def _note_of(config: Config) -> str:
+    table = config.reference.model_dump(mode="json", exclude={"files", "keep_files"})
     return "reference-" + hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def labelling(config: Config, files: str | Path) -> "Labelling":
+    """Return how the reference is asked outside a training run; `files` is where a file-based one works by default."""
+    from ase_mlipgen.labels import Folders
+    from ase_mlipgen.theory.setting import Labelling
+
+    table = config.reference
+    return Labelling(
+        reference(config),
+        tag=table.tag,
+        time_limit=config.labels.time_limit,
+        retries=config.labels.retries,
+        folders=Folders(table.files or files, table.keep_files),
+    )
+
+
+def _beside(store: str | Path | None) -> Path | None:
+    return None if store is None else Path(store).with_name("files")
 
 
 def simulation(config: Config, trained: bool = True) -> "tuple[Atoms, Atoms] | None":

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ase_mlipgen.config.errors import ConfigError, sentences
-from ase_mlipgen.config.schema import AnyConfig, Config, DataConfig
+from ase_mlipgen.config.schema import AnyConfig, Config, DataConfig, Reference
 
 NOT_BESIDE_DATA = ("crystal", "defects", "reference", "training", "simulation")
 DEFAULT: dict[str, Any] = {
@@ -158,22 +158,34 @@ def _value(text: str) -> Any:
 def _absolute(config: Config, folder: Path) -> Config:
     """Make the paths absolute, also those among the reference's arguments that name an existing file."""
     crystal, simulation, reference = config.crystal, config.simulation, config.reference
-    arguments = {key: _existing(value, folder) for key, value in reference.arguments.items()}
-    changed: dict[str, Any] = {"arguments": arguments}
-    module = reference.factory.partition(":")[0]
-    if reference.folder is not None:
-        changed["folder"] = str(folder / reference.folder)
-    elif ":" in reference.factory and (folder / f"{module.split('.')[0]}.py").is_file():
-        changed["folder"] = str(folder)
     update: dict[str, Any] = {
         "crystal": _resolved(crystal, folder),
         "defects": [_resolved(defect, folder) for defect in config.defects],
-        "reference": reference.model_copy(update=changed),
+        "reference": reference.model_copy(update=_reference(reference, folder)),
     }
     if simulation is not None:
         several = [_resolved(defect, folder) for defect in simulation.defects]
         update["simulation"] = simulation.model_copy(update={"defects": several})
     return config.model_copy(update=update)
+
+
+def _reference(table: Reference, folder: Path) -> dict[str, Any]:
+    """Return what changes in the reference: a file of a factory becomes a module and its folder."""
+    changed: dict[str, Any] = {
+        "arguments": {key: _existing(value, folder) for key, value in table.arguments.items()}
+    }
+    if table.files is not None:
+        changed["files"] = str(folder / table.files)
+    home = folder if table.folder is None else folder / table.folder
+    module, colon, name = table.factory.partition(":")
+    if colon and module.endswith(".py"):
+        path = (home / module).resolve()
+        if not path.is_file():
+            raise ConfigError(f'reference.factory = "{table.factory}": there is no file {path}')
+        return changed | {"factory": f"{path.stem}:{name}", "folder": str(path.parent)}
+    if table.folder is not None or (colon and (folder / f"{module.split('.')[0]}.py").is_file()):
+        changed["folder"] = str(home)
+    return changed
 
 
 def _resolved(table: Any, folder: Path) -> Any:

@@ -98,7 +98,7 @@ class Reference(Table):
 
     factory: str = Field(
         default="EAM2D",
-        description='"EAM2D", "NRLTB:Si", "EMT" or "package.module:name" of a class or factory',
+        description='"EAM2D", "NRLTB:Si", "EMT"; "package.module:name" or "file.py:name" of a class or factory',
     )
     arguments: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the factory")
     folder: str | None = Field(
@@ -106,6 +106,14 @@ class Reference(Table):
     )
     tag: str | None = Field(
         default=None, description="identity of a reference that cannot state its own parameters"
+    )
+    files: str | None = Field(
+        default=None, description="where a file-based code works; in the run directory if not given"
+    )
+    keep_files: bool = Field(default=False, description="keep its files of labels that were made, too")
+    expensive: bool | None = Field(
+        default=None,
+        description="keep every step of relaxations as a label; if not given, of a file-based code",
     )
 
 

@@ -6,9 +6,11 @@ Labels are the only expensive thing of a training run.
 """
 
 from ase_mlipgen.labels.asked import Configuration, check_limits
+from ase_mlipgen.labels.asking import AskingCalculator
 from ase_mlipgen.labels.cell import LabelledCell, read_cells, write_cells
 from ase_mlipgen.labels.exchange import export_labels, import_labels
 from ase_mlipgen.labels.failure import Failure, LabelError, StoreError
+from ase_mlipgen.labels.folders import FileCodeError, Folders, file_based
 from ase_mlipgen.labels.identity import IdentityError, identity
 from ase_mlipgen.labels.lazy import CellFile
 from ase_mlipgen.labels.reference import Label, as_factory, label_one
@@ -17,9 +19,12 @@ from ase_mlipgen.labels.status import StoreStatus, status_of
 from ase_mlipgen.labels.store import LabelStore
 
 __all__ = [
+    "AskingCalculator",
     "CellFile",
     "Configuration",
     "Failure",
+    "FileCodeError",
+    "Folders",
     "IdentityError",
     "Label",
     "LabelError",
@@ -30,6 +35,7 @@ __all__ = [
     "as_factory",
     "check_limits",
     "export_labels",
+    "file_based",
     "identity",
     "import_labels",
     "label",

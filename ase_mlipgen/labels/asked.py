@@ -1,7 +1,7 @@
 """What is asked of a reference: configurations, observations, limits."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from ase import Atoms
 
@@ -14,6 +14,11 @@ class Configuration(NamedTuple):
     atoms: Atoms
     config_type: str = "defect"
     defect: str = ""
+
+    @classmethod
+    def of(cls, atoms: Atoms) -> Self:
+        """Return what atoms are by their `info`."""
+        return cls(atoms, atoms.info.get("config_type", "defect"), atoms.info.get("defect", ""))
 
 
 def observations_of(observations: Iterable[str]) -> set[str]:

@@ -2,8 +2,9 @@
 
 ASE calculators have no honest identity of their own (``EMT().todict()`` is empty), so it is formed from the
 qualified name, the version of the package (or a hash of the source, for code outside packages), every
-parameter, and the content of the files that parameters name. What cannot be formed is refused rather than
-guessed. A calculator may offer its own ``label_identity()`` -> str.
+parameter, and the content of the files that parameters name. Of an external program its own version and input count,
+however it was set up. What cannot be formed is refused rather than guessed. A calculator may offer its own
+``label_identity()`` -> str.
 """
 
 import functools
@@ -18,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from ase_mlipgen.labels.folders import file_based
+from ase_mlipgen.labels.programs import UnknownProgramError, program_of
 from ase_mlipgen.labels.reference import is_calculator
 
 
@@ -60,6 +63,8 @@ def identity(reference: Any, tag: str | None = None) -> str:
 def _of_calculator(calculator: Any) -> dict[str, Any]:
     if hasattr(calculator, "label_identity"):
         return _parts(calculator, identity=str(calculator.label_identity()))
+    if programs := file_based(calculator):
+        return _of_programs(calculator, programs)
     todict = getattr(calculator, "todict", None)
     stated = todict() if callable(todict) else {}
     if not stated:
@@ -83,7 +88,36 @@ def _of_factory(factory: Any) -> dict[str, Any]:
             f"the reference {_name(function)} is a lambda or a local object, which has no name to be known "
             f"by: define it at the top of a module, or give a tag"
         )
+    made = _made_by(factory)
+    if made is not None and file_based(made):
+        return _of_calculator(made)
+    if made is not None and not isinstance(function, type):
+        arguments |= {"makes": [_name(made), _version(made, required=False)]}
     return _parts(function, arguments=_plain(arguments, _folders([arguments]), _name(function)))
+
+
+def _of_programs(calculator: Any, programs: list[Any]) -> dict[str, Any]:
+    if programs != [calculator]:
+        raise IdentityError(
+            f"{_name(calculator)} mixes calculators of programs, and does not say how: give a tag for this reference"
+        )
+    try:
+        parts, folders = program_of(calculator)
+    except UnknownProgramError as error:
+        raise IdentityError(
+            f"{_name(calculator)} cannot be told from one with other settings: {error}. Give a tag for this reference, "
+            f"and another one when program, settings or files change"
+        ) from error
+    return _parts(calculator, **_plain(parts, folders, _name(calculator)))
+
+
+def _made_by(factory: Any) -> Any:
+    """Return what a factory makes; None where it fails, which will be said when it is asked for a label."""
+    try:
+        made = factory()
+    except Exception:
+        return None
+    return made if is_calculator(made) else None
 
 
 def _parts(thing: Any, **rest: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import copy
 import pickle
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -19,6 +20,8 @@ from ase.calculators.calculator import PropertyNotImplementedError
 
 from ase_mlipgen.executors import pickler_of
 from ase_mlipgen.labels.cell import not_finite, wrong_shape
+from ase_mlipgen.labels.folders import LENGTH, Folders
+from ase_mlipgen.labels.key import key_of
 
 Factory = Callable[[], Any]
 REMEDY = (
@@ -71,6 +74,40 @@ class SameFactory:
     def __call__(self) -> Any:
         """Return the calculator."""
         return _forgetful(self.calculator)
+
+
+@dataclass(frozen=True)
+class FolderFactory:
+    """A factory whose calculators, if they use files, work in a folder of their own for each label.
+
+    Attributes
+    ----------
+    factory : callable () -> calculator
+    folders : Folders
+    reference : str
+        Identity of the reference, or empty: folders are named by the label's content address.
+    """
+
+    factory: Factory
+    folders: Folders
+    reference: str = ""
+
+    def __call__(self) -> Any:
+        """Return a calculator."""
+        return self.factory()
+
+    def working(self, calculator: Any, atoms: Atoms, want_stress: bool) -> AbstractContextManager[None]:
+        """Let a calculator of this factory work on the label of `atoms`."""
+        name = self._name(atoms, want_stress)
+        return self.folders.working(calculator, name, sole=bool(self.reference))  # a store's claim
+
+    def left(self, atoms: Atoms, want_stress: bool) -> str:
+        """Return the folder of the last attempt at a label, for one that cannot say it any more; empty without one."""
+        return self.folders.latest(self._name(atoms, want_stress))
+
+    def _name(self, atoms: Atoms, want_stress: bool) -> str:
+        observations = ("energy", "forces", "stress")[: 3 if want_stress else 2]
+        return key_of(atoms, self.reference, observations)[:LENGTH]
 
 
 def _forgetful(calculator: Any) -> Any:
@@ -150,17 +187,33 @@ def label_one(factory: Factory, atoms: Atoms, want_stress: bool = False) -> Labe
         The factory's product is not a calculator.
     UnusableLabel
         Results of wrong shape, NaN or infinite; a calculator whose attribute ``converged`` is False.
+    FileCodeError
+        Any error of a calculator that was given a folder to work in (`FolderFactory`).
     Exception
         Whatever the calculator raises.
     """
     calculator = factory()
     if not is_calculator(calculator):
         raise TypeError(f"the reference factory returned {calculator!r}; expected an ASE calculator")
+    with _working(factory, calculator, atoms, want_stress):
+        return _asked(calculator, atoms, want_stress)
+
+
+def _working(
+    factory: Factory, calculator: Any, atoms: Atoms, want_stress: bool
+) -> AbstractContextManager[None]:
+    if isinstance(factory, FolderFactory):
+        return factory.working(calculator, atoms, want_stress)
+    return nullcontext()
+
+
+def _asked(calculator: Any, atoms: Atoms, want_stress: bool) -> Label:
     work = atoms.copy()
     work.set_constraint()
     work.calc = calculator
-    energy = _energy(work)
+    # Forces come first: codes that are told what to compute then run once, since forces include the energy.
     forces = np.array(work.get_forces(), dtype=float)
+    energy = _energy(work)
     stress = np.array(work.get_stress(voigt=True), dtype=float) if want_stress else None
     if problem := wrong_shape(len(atoms), forces, stress):
         raise UnusableLabel(problem, "wrong shape")

@@ -21,10 +21,11 @@ from ase import Atoms
 from ase_mlipgen.labels.asked import Configuration, check_limits, observations_of
 from ase_mlipgen.labels.cell import LabelledCell
 from ase_mlipgen.labels.failure import Failure, LabelError, StoreError
+from ase_mlipgen.labels.folders import Folders
 from ase_mlipgen.labels.identity import identity
 from ase_mlipgen.labels.isolation import Ended, end_children
 from ase_mlipgen.labels.key import key_of
-from ase_mlipgen.labels.reference import Factory, Label, as_factory
+from ase_mlipgen.labels.reference import Factory, FolderFactory, Label, as_factory
 from ase_mlipgen.labels.store import LabelStore
 from ase_mlipgen.labels.worker import BUSY, Job, Outcome, Terms, settle, work
 from ase_mlipgen.threads import available_threads
@@ -45,6 +46,7 @@ def label(
     tag: str | None = None,
     time_limit: float | None = None,
     retries: int = 0,
+    folders: Folders | None = None,
 ) -> list[LabelledCell]:
     """Energies and forces (and stresses) of configurations by a reference.
 
@@ -69,6 +71,9 @@ def label(
         process of its own then, which needs a reference that can be pickled. None: as long as it takes.
     retries : int
         Further attempts at a label that failed.
+    folders : Folders or None
+        Where a file-based code works, each label in a folder of its own. None: in ``files`` below the store, removed
+        when the label is made; without a store, below the calculator's own `directory`.
 
     Returns
     -------
@@ -92,6 +97,8 @@ def label(
     configurations = [Configuration(c) if isinstance(c, Atoms) else Configuration(*c) for c in cells]
     factory = as_factory(reference, executor, time_limit is not None)
     who = "" if store is None else identity(reference, tag)
+    default = Folders(None if store is None else store.directory / "files")
+    factory = FolderFactory(factory, folders or default, who)
     jobs = [Job(*c, "" if store is None else key_of(c.atoms, who, wanted)) for c in configurations]
     terms = Terms(
         factory,

@@ -8,10 +8,11 @@ attribute ``converged`` that is False; "not finite"; "wrong shape"; and, of a re
 import pickle
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from ase import Atoms
 
+from ase_mlipgen.labels.folders import FileCodeError
 from ase_mlipgen.labels.reference import Factory, Label, UnusableLabel, label_one
 
 Verdict = Literal["raised", "not converged", "not finite", "wrong shape", "hanging", "died"]
@@ -44,8 +45,8 @@ def refused(error: Exception) -> Refusal:
 
 
 def _verdict(error: Exception) -> Verdict:
-    if isinstance(error, UnusableLabel):
-        return error.verdict
+    if isinstance(error, UnusableLabel | FileCodeError) and error.verdict:
+        return cast(Verdict, error.verdict)
     names = " ".join(kind.__name__ for kind in type(error).__mro__)
     return "not converged" if NAMES.search(names) or SAYINGS.search(str(error)) else "raised"
 

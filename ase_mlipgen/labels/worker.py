@@ -14,7 +14,7 @@ from ase import Atoms
 
 from ase_mlipgen.labels.failure import Failure, now
 from ase_mlipgen.labels.isolation import child_of
-from ase_mlipgen.labels.reference import Factory, Label
+from ase_mlipgen.labels.reference import Factory, FolderFactory, Label
 from ase_mlipgen.labels.store import LabelStore
 from ase_mlipgen.labels.verdict import Refusal, judged
 
@@ -149,6 +149,11 @@ def _asked_once(terms: Terms, atoms: Atoms) -> Label | Refusal:
     if terms.time_limit is None and (here or not terms.token):
         return judged(terms.factory, atoms, terms.want_stress)
     token = f"{terms.token} {terms.run}" if here else terms.token
-    return child_of(terms.factory, token, terms.run, terms.threads).ask(
-        atoms, terms.want_stress, terms.time_limit
-    )
+    child = child_of(terms.factory, token, terms.run, terms.threads)
+    outcome = child.ask(atoms, terms.want_stress, terms.time_limit)
+    if isinstance(outcome, Refusal) and outcome.verdict in ("hanging", "died"):
+        left = (
+            terms.factory.left(atoms, terms.want_stress) if isinstance(terms.factory, FolderFactory) else ""
+        )
+        return replace(outcome, reason=f"{outcome.reason}; files in {left}") if left else outcome
+    return outcome

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ase import Atoms
 
 from ase_mlipgen.defects import potential_energy
-from ase_mlipgen.labels import LabelledCell, as_factory
+from ase_mlipgen.labels import LabelledCell
 from ase_mlipgen.theory.correction import Response
 from ase_mlipgen.theory.equivalence import Image, classes
 from ase_mlipgen.theory.far_field import Stencil, difference_stencil
@@ -43,7 +43,7 @@ def stencil_of(
 ) -> Stencil:
     """Build the stencil of H~ - H on a perfect training cell; the reference's constants are computed if not given."""
     if constants is None:
-        constants = force_constants(perfect, as_factory(labelling.reference)())
+        constants = force_constants(perfect, labelling.calculator())
     own = force_constants(perfect, setting.surrogate)
     return difference_stencil(setting.host, perfect, own, constants)
 

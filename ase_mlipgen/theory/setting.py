@@ -14,7 +14,16 @@ import numpy as np
 from ase import Atoms
 
 from ase_mlipgen.defects import minimum_image, nearest_distances
-from ase_mlipgen.labels import LabelledCell, LabelStore, label
+from ase_mlipgen.labels import (
+    AskingCalculator,
+    Configuration,
+    Folders,
+    LabelledCell,
+    LabelStore,
+    as_factory,
+    file_based,
+    label,
+)
 from ase_mlipgen.theory.cores import Core, find_cores
 from ase_mlipgen.theory.sites import Primitive, Sites, host_sites, primitive
 from ase_mlipgen.theory.transplant import TrainedCore, grafted, trained_core
@@ -52,6 +61,7 @@ class Labelling:
     reference : calculator or factory
     executor, store, tag, time_limit, retries : as in `ase_mlipgen.labels.label`
     progress : callable (labels done, in all)
+    folders : where a file-based code works
     """
 
     reference: Any
@@ -61,14 +71,44 @@ class Labelling:
     progress: Callable[[int, int], None] | None = None
     time_limit: float | None = None
     retries: int = 0
+    folders: Folders | None = None
 
-    def __call__(self, cells: Sequence[Atoms]) -> list[LabelledCell]:
+    def __call__(
+        self, cells: Sequence[Atoms], observations: Sequence[str] = ("energy", "forces")
+    ) -> list[LabelledCell]:
         """Label cells whose info says what they are."""
-        jobs = [(a, a.info.get("config_type", "defect"), a.info.get("defect", "")) for a in cells]
+        return self._label([Configuration.of(atoms) for atoms in cells], observations, self.progress)
+
+    def calculator(self, expensive: bool | None = None) -> Any:
+        """Return the reference as a calculator, for relaxations and the like.
+
+        Parameters
+        ----------
+        expensive : make a label of every answer, so that it is kept; None: of a file-based code
+        """
+        calculator = as_factory(self.reference)()
+        if file_based(calculator) if expensive is None else expensive:
+            return AskingCalculator(lambda atoms, kinds: self._label([atoms], kinds, None)[0])
+        return calculator
+
+    def _label(
+        self,
+        jobs: Sequence[Configuration | Atoms],
+        observations: Sequence[str],
+        progress: Callable[[int, int], None] | None,
+    ) -> list[LabelledCell]:
         return label(
-            jobs, self.reference, self.executor, progress=self.progress, store=self.store, tag=self.tag,
-            time_limit=self.time_limit, retries=self.retries,
-        )  # fmt: skip
+            jobs,
+            self.reference,
+            self.executor,
+            observations,
+            progress,
+            self.store,
+            self.tag,
+            self.time_limit,
+            self.retries,
+            self.folders,
+        )
 
 
 @dataclass(eq=False)

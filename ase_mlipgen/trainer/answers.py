@@ -10,7 +10,7 @@ from ase import Atoms
 
 from ase_mlipgen.defects import PointDefect, relax
 from ase_mlipgen.durable import remove
-from ase_mlipgen.labels import as_factory, identity
+from ase_mlipgen.labels import identity
 from ase_mlipgen.labels.key import key_of
 from ase_mlipgen.progress import duration
 from ase_mlipgen.result import TrainingCell
@@ -22,6 +22,8 @@ from ase_mlipgen.trainer.records import Arrays, Recorded, Records, packed, unpac
 
 class Answers(Fitting):
     """The reference's equilibria and Hessians; see `DefectTrainer`.
+
+    How the reference is had as a calculator, `calculator`, is said by the class that this one is joined with.
 
     Attributes
     ----------
@@ -70,7 +72,7 @@ class Answers(Fitting):
 
     def _relaxation(self, cell: TrainingCell) -> Any:
         """Relax a cell; with records, a run that was killed continues where it was."""
-        arguments = cell.unrelaxed, self._calculator(), self.optimizer, self.fmax
+        arguments = cell.unrelaxed, self.calculator(), self.optimizer, self.fmax
         if self.records is None:
             return relax(*arguments, strict=True)
         self.records.directory.mkdir(parents=True, exist_ok=True)
@@ -83,7 +85,7 @@ class Answers(Fitting):
 
     def _constants(self, perfect: Atoms) -> ForceConstants:
         def compute() -> Arrays:
-            return dict(vars(force_constants(perfect, self._calculator())))
+            return dict(vars(force_constants(perfect, self.calculator())))
 
         found = self._recorded(lambda: self.constants_key(perfect), compute)
         return ForceConstants(**{**found, "n_calls": int(found["n_calls"])})
@@ -102,7 +104,7 @@ class Answers(Fitting):
 
     def _own_hessian(self, cell: TrainingCell) -> Any:
         def compute() -> Arrays:
-            return packed(analytic_hessian(cell.relaxed, self._calculator()))
+            return packed(analytic_hessian(cell.relaxed, self.calculator()))
 
         return unpacked(self._recorded(lambda: self.hessian_key(cell), compute))
 
@@ -118,10 +120,11 @@ class Answers(Fitting):
         """Say whether the reference has analytic second derivatives."""
         if isinstance(self.reference, Recorded):
             return self.reference.has_hessian
-        return has_hessian(self._calculator())
+        return has_hessian(self.calculator())
 
-    def _calculator(self) -> Any:
-        return as_factory(self.reference)()
+    def calculator(self) -> Any:
+        """Return the reference as a calculator."""
+        raise NotImplementedError
 
     def identity(self) -> str:
         """Return the identity of the reference: see `labels.identity`."""

@@ -13,15 +13,15 @@ from ase import Atoms
 from ase_mlipgen.defects import unique_names
 from ase_mlipgen.executors import NamedExecutor
 from ase_mlipgen.fit import Constraints
-from ase_mlipgen.labels import LabelledCell, LabelStore, label
+from ase_mlipgen.labels import Configuration, Folders, LabelledCell, LabelStore
 from ase_mlipgen.labels.key import key_of
 from ase_mlipgen.result import TrainingCell
 from ase_mlipgen.theory.cell_hessian import (
     difference_cells,
     hessian_of_forces,
 )
-from ase_mlipgen.theory.certify import Labelling
 from ase_mlipgen.theory.matching import matching_constraints, transplant_constraints
+from ase_mlipgen.theory.setting import Labelling
 from ase_mlipgen.trainer.answers import Answers
 from ase_mlipgen.trainer.records import MissingError, Recorded
 
@@ -38,6 +38,8 @@ class Asking(Answers):
     """
 
     store: LabelStore | None
+    folders: Folders | None
+    expensive: bool | None
     time_limit: float | None
     retries: int
     partial: bool
@@ -111,11 +113,7 @@ class Asking(Answers):
                     f"{len(cells) - len(found)} of {len(cells)} {stage} are not on disk; `mlipgen label` makes them"
                 )
             return found
-        jobs = [(a, *_kind_of(a)) for a in cells]
-        return label(
-            jobs, self.reference, self.executor, self._wanted(), self.progress.counter(stage), self.store, self.tag,
-            self.time_limit, self.retries,
-        )  # fmt: skip
+        return self.labelling(stage)(cells, self._wanted())
 
     def _wanted(self) -> list[str]:
         return [
@@ -136,7 +134,7 @@ class Asking(Answers):
         found = []
         for atoms, key in zip(cells, self.label_keys(cells), strict=True):
             if (made := self.store.get(key)) is not None:
-                found.append(LabelledCell(atoms.copy(), *made, *_kind_of(atoms)))
+                found.append(LabelledCell(atoms.copy(), *made, *Configuration.of(atoms)[1:]))
         return found
 
     def _enough(self, train: list[LabelledCell]) -> list[LabelledCell]:
@@ -170,12 +168,16 @@ class Asking(Answers):
         defective = [tagged(cell.unrelaxed, "defect", cell.defect) for cell in self.cells()]
         return [*defective, *(tagged(atoms, "perfect", "") for atoms in self.hosts())]
 
-    def labelling(self) -> Labelling:
-        """Return how this trainer asks its reference."""
+    def labelling(self, stage: str = "labels") -> Labelling:
+        """Return how this trainer asks its reference; `stage` is what its progress is called."""
         return Labelling(
-            self.reference, self.executor, self.store, self.tag, self.progress.counter("labels"), self.time_limit,
-            self.retries,
+            self.reference, self.executor, self.store, self.tag, self.progress.counter(stage), self.time_limit,
+            self.retries, self.folders,
         )  # fmt: skip
+
+    def calculator(self) -> Any:
+        """Return the reference as a calculator; of an expensive one every answer is a label, kept as others are."""
+        return self.labelling().calculator(self.expensive)
 
     def defect_hessians(self) -> list[Any]:
         """Return the reference's Hessian of each relaxed training cell, eV/Å^2; None where it was not asked for.
@@ -197,10 +199,6 @@ class Asking(Answers):
 
     def _by_differences(self) -> bool:
         return not self.is_analytic() and bool(self.differences or "force_constants" in self.observations)
-
-
-def _kind_of(atoms: Atoms) -> tuple[str, str]:
-    return atoms.info.get("config_type", "defect"), atoms.info.get("defect", "")
 
 
 def tagged(atoms: Atoms, config_type: str, defect: str) -> Atoms:

@@ -103,6 +103,11 @@ class DefectTrainer(TrainingSet):
         coordination, so that weights mean about the same in both.
     uncertainty : bool
         Whether the model gets a posterior: see `LinearACE.get_uncertainty`.
+    folders : Folders, optional
+        Where a file-based reference works: see `ase_mlipgen.labels.label`.
+    expensive : bool, optional
+        Whether every answer of the reference, those in relaxations included, is a label: by a new calculator, on the
+        executor, kept in the store. By default of file-based codes.
     time_limit : float, optional
         s that one label may take; the reference then runs in a process of its own, which is ended at the limit.
     retries : int

@@ -25,7 +25,7 @@ from ase_mlipgen.fit import Constraints
 from ase_mlipgen.fit.rows import kinds_of
 from ase_mlipgen.fit.solve import Scaling
 from ase_mlipgen.fit.weights import parse
-from ase_mlipgen.labels import LabelledCell, LabelStore, as_factory, check_limits
+from ase_mlipgen.labels import Folders, LabelledCell, LabelStore, as_factory, check_limits
 from ase_mlipgen.progress import Progress
 from ase_mlipgen.result import Census, TrainingCell
 from ase_mlipgen.theory.force_constants import ForceConstants, force_constants
@@ -69,6 +69,8 @@ class TrainingSet(Asking):
         on_unstable: Literal["raise", "warn"] = "raise",
         force_norm: Literal["l2", "dual"] = "l2",
         uncertainty: bool = True,
+        folders: Folders | None = None,
+        expensive: bool | None = None,
         time_limit: float | None = None,
         retries: int = 0,
         fit_executor: bool | None = None,
@@ -92,6 +94,7 @@ class TrainingSet(Asking):
         self.force_norm, self.uncertainty = force_norm, uncertainty
         self.time_limit, self.retries = time_limit, retries
         self.store = LabelStore(store) if isinstance(store, str | Path) else store
+        self.folders, self.expensive = folders, expensive
         self._begin(progress)
         self.matched: tuple[str, ...] = ()
         self.constraints: Constraints | None = None
@@ -163,7 +166,7 @@ class TrainingSet(Asking):
 
         def compute() -> tuple[list[TrainingCell], ForceConstants]:
             cells = self._unrelaxed(size)
-            return cells, force_constants(cells[0].perfect, self._calculator())
+            return cells, force_constants(cells[0].perfect, self.calculator())
 
         return self._once(f"cells of size {size}", compute)
 

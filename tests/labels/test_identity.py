@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
+from ase.calculators.mixing import SumCalculator
 
 from ase_mlipgen.labels import IdentityError, identity
+from tests.labels.programs import CommandSpring, NewSpring, OldSpring, SpringProfile
 from tests.labels.references import Spring, emt, spring, springs
 
 
@@ -79,3 +81,43 @@ def test_calculator_may_state_its_own_identity():
             return f"spring of {self.parameters.k}"
 
     assert identity(Known(k=2.0)) != identity(Known(k=3.0))
+
+
+def new_spring(**settings):
+    """A factory that may be rewritten without new labels, since the calculator tells everything."""
+    return NewSpring(**settings)
+
+
+def test_programs_are_known_by_version_and_input_however_they_are_set_up(tmp_path, monkeypatch):
+    (tmp_path / "table").write_text("1")
+
+    def text(**settings):
+        return identity(NewSpring(tables=str(tmp_path), **settings))
+
+    before = text(k=1, table="table")
+    assert '"program": "spring 1.5"' in before
+    assert text(k=1, table="table", command="env python", directory="elsewhere") == before
+    for factory in (partial(NewSpring, tables=str(tmp_path), k=1, table="table"),
+                    partial(new_spring, tables=str(tmp_path), k=1, table="table")):  # fmt: skip
+        assert identity(factory) == before
+    assert text(k=2, table="table") != before
+    (tmp_path / "table").write_text("2")
+    assert text(k=1, table="table") != before
+    monkeypatch.setattr(SpringProfile, "said", "1.6")
+    monkeypatch.setattr("ase_mlipgen.labels.programs._versions", {})
+    assert '"program": "spring 1.6"' in text()
+
+
+@pytest.mark.parametrize("kind", [OldSpring, CommandSpring])
+def test_programs_of_other_calculators_need_a_tag(kind):
+    for reference in (kind, kind(), SumCalculator([kind(), EMT()])):
+        with pytest.raises(IdentityError, match="tag for this reference"):
+            identity(reference)
+        assert '"tag": "spring 1.5, k = 1"' in identity(reference, "spring 1.5, k = 1")
+
+
+def test_a_program_that_does_not_say_its_version_needs_a_tag(monkeypatch):
+    monkeypatch.setattr(SpringProfile, "version", lambda self: 1 / 0)
+    monkeypatch.setattr("ase_mlipgen.labels.programs._versions", {})
+    with pytest.raises(IdentityError, match=r"does not say its version \(ZeroDivisionError"):
+        identity(NewSpring)
