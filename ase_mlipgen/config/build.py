@@ -19,7 +19,9 @@ from ase_mlipgen.config.schema import (
     BulkCrystal,
     Config,
     DataConfig,
+    DataFit,
     FileDefect,
+    Fit,
     InterstitialTable,
     SubstitutionTable,
     TriangularCrystal,
@@ -237,16 +239,10 @@ def trainer(
     with _table("training"):
         return DefectTrainer(
             *parts,
-            **{name: getattr(training, name) for name in names},
-            weights=fit.weights,
-            matching=None if fit.matching == "none" else fit.matching,
-            observations=fit.observations,
+            **{name: getattr(training, name) for name in names} | _of_fit(fit),
             force_norm=fit.force_norm,
             force_constants=fit.force_constants,
             on_unstable="warn",
-            rtol=fit.rtol,
-            scaling=None if fit.scaling == "none" else fit.scaling,
-            E0=fit.E0,
             optimizer=optimizer(config),
             executor=executor,
             fit_executor=None if executor is None else config.run.fit,
@@ -273,19 +269,22 @@ def data_trainer(config: DataConfig, progress: "Progress | bool" = True) -> "Dat
     """Return the trainer on labels of files, ready to run."""
     from ase_mlipgen.trainer import DataTrainer
 
-    labels, fit = data(config), config.fit
+    labels = data(config)
     parts = labels, _basis(config.basis, lambda: labels.elements)
     with _table("fit"):
-        return DataTrainer(
-            *parts,
-            weights=fit.weights,
-            matching=None if fit.matching == "none" else fit.matching,
-            observations=fit.observations,
-            rtol=fit.rtol,
-            scaling=None if fit.scaling == "none" else fit.scaling,
-            E0=fit.E0,
-            progress=progress,
-        )
+        return DataTrainer(*parts, **_of_fit(config.fit), progress=progress)
+
+
+def _of_fit(table: Fit | DataFit) -> dict[str, Any]:
+    """Return the arguments that all trainers have."""
+    return {
+        "weights": table.weights,
+        "matching": None if table.matching == "none" else table.matching,
+        "observations": table.observations,
+        "rtol": table.rtol,
+        "scaling": None if table.scaling == "none" else table.scaling,
+        "E0": table.E0,
+    }
 
 
 def remember(config: Config, trainer: "DefectTrainer", records: "Records") -> None:

@@ -169,7 +169,18 @@ class Training(Table):
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class Fit(Table):
+class Rank(Table):
+    """How the rank of a fit is found."""
+
+    rtol: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=1e-6, description="relative tolerance of the rank"
+    )
+    scaling: Literal["column", "none"] = Field(
+        default="column", description='of columns before the tolerance is applied: to unit norm, or "none"'
+    )
+
+
+class Fit(Rank):
     """The least-squares problem."""
 
     weights: Literal["theory"] | dict[str, Weight | dict[str, Weight]] = Field(
@@ -183,12 +194,6 @@ class Fit(Table):
     matching: Literal["exact", "none"] | list[Literal["energies", "forces", "force_constants"]] = Field(
         default="exact",
         description='imposed exactly: "exact" (all), "none", or a list of "energies", "forces", "force_constants"',
-    )
-    rtol: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=1e-6, description="relative tolerance of the rank"
-    )
-    scaling: Literal["column", "none"] = Field(
-        default="column", description='of columns before the tolerance is applied: to unit norm, or "none"'
     )
     observations: list[Literal["energy", "forces", "stress", "force_constants"]] = Field(
         default=["energy", "forces"], description="what is fitted; may add stress, force_constants"
@@ -304,7 +309,7 @@ class Data(Table):
     )
 
 
-class DataFit(Table):
+class DataFit(Rank):
     """The least-squares problem."""
 
     weights: dict[str, Weight | dict[str, Weight]] = Field(
@@ -314,12 +319,6 @@ class DataFit(Table):
     matching: Literal["exact", "none"] | list[Literal["energies", "forces"]] = Field(
         default="exact",
         description='imposed exactly where files have the cells: "exact", "none", or of "energies", "forces"',
-    )
-    rtol: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=1e-6, description="relative tolerance of the rank"
-    )
-    scaling: Literal["column", "none"] = Field(
-        default="column", description='of columns before the tolerance is applied: to unit norm, or "none"'
     )
     observations: list[Literal["energy", "forces", "stress"]] = Field(
         default=["energy", "forces"], description="what is fitted; may add stress"

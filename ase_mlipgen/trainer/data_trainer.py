@@ -197,11 +197,7 @@ class DataTrainer(Fitting):
             self.progress.say(str(census))
             with self._timed("fit in all"):
                 fit = self.fit()
-            calculator = LinearACE(
-                self.basis, fit.coefficients, self.one_body(), metadata={"settings": self.settings()}
-            )
-            if self.uncertainty:
-                calculator.posterior = self.posterior()
+            calculator = self.model()
             with self._timed("measure"):
                 test, train, by_group = self._measure(calculator, fit)
             self.progress.say(f"  rank {fit.rank} of {fit.n_functions} functions, {fit.n_rows} rows")

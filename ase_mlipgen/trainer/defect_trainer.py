@@ -138,11 +138,7 @@ class DefectTrainer(TrainingSet):
             with self._timed("fit in all"):
                 self._gate_reference()
                 fit = self.fit()
-            calculator = LinearACE(
-                self.basis, fit.coefficients, self.one_body(), metadata={"settings": self.settings()}
-            )
-            if self.uncertainty:
-                calculator.posterior = self.posterior()
+            calculator = self.model()
             with self._timed("measure"):
                 operators = self._operators(calculator)
                 test_errors, train_errors, by_defect = self._measure(calculator, fit, operators)

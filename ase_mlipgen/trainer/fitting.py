@@ -49,6 +49,7 @@ class Fitting(Stages):
     scaling: Scaling
     E0: Mapping[str, float] | None
     force_norm: Literal["l2", "dual"]
+    uncertainty: bool
     transplants: list[LabelledCell]
     latest: list[LabelledCell]
     executor: Executor | None
@@ -78,6 +79,10 @@ class Fitting(Stages):
 
     def hosts(self) -> list[Atoms]:
         """Return the perfect cell of each size."""
+        raise NotImplementedError
+
+    def settings(self) -> dict[str, Any]:
+        """Return every argument in a form that JSON can hold."""
         raise NotImplementedError
 
     def _labelled_kinds(self) -> list[str]:
@@ -245,6 +250,15 @@ class Fitting(Stages):
             return posterior_of(model, fit, self.factor(), self.constraints, self._fitted(), test)
 
         return self._once("posterior", compute)
+
+    def model(self) -> LinearACE:
+        """Return the fitted potential, with its posterior where that is asked for."""
+        model = LinearACE(
+            self.basis, self.fit().coefficients, self.one_body(), metadata={"settings": self.settings()}
+        )
+        if self.uncertainty:
+            model.posterior = self.posterior()
+        return model
 
     def _weights_used(self) -> dict[str, Any]:
         """Return the weights of the fit in the convention of eq. (4.2), and how they were found."""
