@@ -11,7 +11,7 @@ import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.io import write
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ase_mlipgen.calculators.eam2d import EAM2D
@@ -102,6 +102,7 @@ tables = st.lists(plain, max_size=3) | st.dictionaries(texts, plain, max_size=3)
 values = plain | tables | st.lists(tables, max_size=2) | st.dictionaries(texts, tables, max_size=2)
 
 
+@settings(deadline=None)  # a busy machine stops any call for longer
 @given(arguments=st.dictionaries(texts, values, max_size=4), rtol=st.floats(0, 1, exclude_max=True))
 def test_any_values_survive_toml(arguments, rtol):
     """Python's own TOML parser is the judge of the writer."""
