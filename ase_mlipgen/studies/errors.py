@@ -134,7 +134,7 @@ def compute(
         yield [
             Record(
                 **vars(setting), matched=trainer.matched, **own, cell=k, n_defects=n_defects(truth),
-                **measured(followed[setting.case], trainer, truth, fmax), fit_time=fit_time,
+                **measured(followed[setting.case], trainer, truth, fmax, truth.optimizer), fit_time=fit_time,
             )
             for k, truth in enumerate(truths)
         ]  # fmt: skip
