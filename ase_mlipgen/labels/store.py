@@ -48,6 +48,22 @@ class LabelStore:
         """File of the label `key`."""
         return self.directory / f"{key}.json"
 
+    def checkpoint(self, atoms: Atoms, reference: str, settings: Iterable[str]) -> Path:
+        """File in which a relaxation is kept, so that the same one is found again, whole or half way.
+
+        Parameters
+        ----------
+        atoms : Atoms
+            The start.
+        reference : str
+            Identity of the reference.
+        settings : iterable of str
+            What else decides over the way: tolerance, optimiser.
+        """
+        folder = self.directory / "relaxations"
+        folder.mkdir(exist_ok=True)
+        return folder / f"{key_of(atoms, reference, settings)}.npz"
+
     def get(self, key: str) -> Label | None:
         """Return the label `key`; None if it is not there, or damaged, which is logged as a warning."""
         path = self.path(key)

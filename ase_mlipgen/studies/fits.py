@@ -4,12 +4,12 @@ The reference relaxes each large cell once, every fit relaxes it from the same s
 Enter at `every_fit` and `errors_of`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from ase import Atoms
@@ -70,15 +70,19 @@ class Truth:
         return partial(TightLBFGS, precon=kept)
 
 
+TruthT = TypeVar("TruthT", bound=Truth)
+
+
 def trainer_of(case: Case, setting: "Setting", store: str | Path | None, fmax: float = FMAX) -> DefectTrainer:
     """Return the trainer of a setting, with all conditions that fits of the case match."""
     kept = None if store is None else LabelStore(store)
     conditions = {name for matching in case.matchings for name in checked_conditions(matching)}
     if setting.weights == "theory":
         conditions.add("energies")
-    options = case.options | ({"weights": "theory"} if setting.weights == "theory" else {})
+    options = case.options_of(setting.size) | ({"weights": "theory"} if setting.weights == "theory" else {})
+    reference = case.reference_of(setting.size)
     return DefectTrainer(
-        case.crystal, list(case.defects), case.reference, case.basis(setting.order, setting.degree), setting.size,
+        case.crystal, list(case.defects), reference, case.basis(setting.order, setting.degree), setting.size,
         seed=setting.seed, matching=sorted(conditions), rtol=setting.rtol, store=kept, tag=case.tag, progress=False,
         fmax=fmax, **options,
     )  # fmt: skip
@@ -134,21 +138,37 @@ def settings_of(case: Case) -> list[Setting]:
 
 
 def every_fit(
-    cases: Mapping[str, Case], settings: Sequence[Setting], store: str | Path | None, fmax: float = FMAX
-) -> Iterator[tuple[Setting, DefectTrainer, Sequence[Truth]]]:
+    cases: Mapping[str, Case],
+    settings: Sequence[Setting],
+    store: str | Path | None,
+    fmax: float = FMAX,
+    truths: Callable[..., Iterable[TruthT]] = truths,
+) -> Iterator[tuple[Setting, DefectTrainer, Sequence[TruthT]]]:
     """Yield each setting with its trainer, which is ready to fit, and the large cells relaxed by the reference.
 
     Settings of the same labels or rows are to stand together: what was made for the last one is kept, no more.
+
+    Parameters
+    ----------
+    cases : by name
+    settings : of fits
+    store : directory of labels, or None
+    fmax : eV/Å, of all relaxations
+    truths : function (case, size, store, fmax) -> the large cells
     """
-    known: dict[tuple[str, int], list[Truth]] = {}
+    known: dict[tuple[str, int], list[TruthT]] = {}
     base: dict[Setting, DefectTrainer] = {}
+    labelled: dict[Setting, DefectTrainer] = {}
     for setting in settings:
         case, large = cases[setting.case], (setting.case, setting.size)
         if large not in known:
             known = {large: list(truths(case, setting.size, store, fmax))}
         rows = replace(setting, matching=(), rtol=0.0)
+        labels = replace(rows, order=0, degree=0)
+        if labels not in labelled:
+            labelled = {labels: trainer_of(case, setting, store, fmax)}
         if rows not in base:
-            base = {rows: trainer_of(case, setting, store, fmax)}
+            base = {rows: labelled[labels].with_basis(case.basis(setting.order, setting.degree))}
         yield setting, base[rows].refitted(setting.matching, setting.rtol), known[large]
 
 

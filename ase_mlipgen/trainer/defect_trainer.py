@@ -79,7 +79,7 @@ class DefectTrainer(Fitting):
     executor : concurrent.futures.Executor, optional
         Where labels are computed; results do not depend on it.
     store : path or LabelStore, optional
-        Directory that keeps labels, so that the same run again computes none twice.
+        Directory that keeps labels and relaxations of training cells, so that the same run again computes none twice.
     seed : int
     distribution : {"uniform", "normal"}
     E0 : mapping of symbol to float, optional

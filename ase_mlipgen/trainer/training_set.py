@@ -26,7 +26,7 @@ from ase_mlipgen.fit import Constraints
 from ase_mlipgen.fit.rows import kinds_of
 from ase_mlipgen.fit.solve import Scaling
 from ase_mlipgen.fit.weights import parse
-from ase_mlipgen.labels import LabelledCell, LabelStore, as_factory, label
+from ase_mlipgen.labels import LabelledCell, LabelStore, as_factory, identity, label
 from ase_mlipgen.progress import Progress, duration
 from ase_mlipgen.result import Census, TrainingCell
 from ase_mlipgen.theory.cell_hessian import (
@@ -189,7 +189,10 @@ class TrainingSet:
         return self._once("relax", lambda: [self._relaxed(cell) for cell in self.cells()])
 
     def _relaxed(self, cell: TrainingCell) -> TrainingCell:
-        found = relax(cell.unrelaxed, self._calculator(), self.optimizer, self.fmax, strict=True)
+        kept = self._checkpoint(cell.unrelaxed)
+        found = relax(
+            cell.unrelaxed, self._calculator(), self.optimizer, self.fmax, strict=True, checkpoint=kept
+        )
         self.progress.say(f"  {cell.name}: relaxed in {found.steps} steps, {duration(found.wall_time)}")
         return TrainingCell(
             cell.name,
@@ -201,6 +204,13 @@ class TrainingSet:
             found.steps,
             found.wall_time,
         )
+
+    def _checkpoint(self, atoms: Atoms) -> Path | None:
+        """Return where the store keeps a relaxation, None without a store."""
+        if self.store is None:
+            return None
+        how = getattr(self.optimizer, "__qualname__", str(self.optimizer))
+        return self.store.checkpoint(atoms, identity(self.reference, self.tag), [how, f"fmax {self.fmax!r}"])
 
     def sample(self) -> tuple[list[Atoms], list[Atoms]]:
         """Return the training and the test samples around the relaxed cells.
