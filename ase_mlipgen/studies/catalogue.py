@@ -1,6 +1,12 @@
 """All studies, by name. Enter at `STUDIES`."""
 
-from ase_mlipgen.studies import certificate, matching, table1
+from ase_mlipgen.studies import certificate, interstitials, matching, table1, vacancies
 from ase_mlipgen.studies.study import Study
 
-STUDIES: dict[str, Study] = {study.name: study for study in (table1.STUDY, matching.STUDY, certificate.STUDY)}
+STUDIES: dict[str, Study] = {
+    study.name: study
+    for study in (
+        vacancies.FIG3, vacancies.FIG4, interstitials.FIG6, interstitials.FIG7,
+        table1.STUDY, matching.STUDY, certificate.STUDY,
+    )
+}  # fmt: skip

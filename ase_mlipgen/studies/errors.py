@@ -67,7 +67,9 @@ class Sweep:
             return []
         kinds = self.kinds if protocol == DEFAULT else (PLAIN,)
         return [
-            Setting(self.case, size, seed, order, degree, weights, checked_conditions(matching), rtol, self.name)
+            Setting(
+                self.case, size, seed, order, degree, weights, checked_conditions(matching), rtol, self.name
+            )
             for size, seed, (order, degree), (weights, matching), rtol in product(
                 self.sizes, self.seeds, self.bases, kinds, self.rtols
             )
@@ -85,7 +87,7 @@ class Record(Setting):
     energy_rmse, force_rmse : eV an atom and eV/Å (components), of the test samples
     eps_E, eps_F : eV and eV/Å (dual norm), largest of the test samples, eqs. (3.3) and (3.4)
     eps_FC_hom : eV/Å^2, of the perfect crystal as an operator, eq. (3.6)
-    percent : 100 |H - H~| / |H|, Frobenius norms, of the perfect crystal
+    eps_FC_hom_percent : 100 |H - H~| / |H|, Frobenius norms, of the perfect crystal
     cell, n_defects : which large cell, and how many defects it has
     geometry : Å, bond norm
     relaxation, formation : eV, model minus reference
@@ -103,7 +105,7 @@ class Record(Setting):
     eps_E: float
     eps_F: float
     eps_FC_hom: float
-    percent: float
+    eps_FC_hom_percent: float
     cell: int
     n_defects: int
     geometry: float
@@ -158,7 +160,7 @@ def on_samples(trainer: DefectTrainer) -> dict[str, Any]:
         "eps_E": found.eps_E,
         "eps_F": found.eps_F,
         "eps_FC_hom": eps_FC_hom,
-        "percent": percent,
+        "eps_FC_hom_percent": percent,
     }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ase_mlipgen.report.studies.certificate import certificates_figure
+from ase_mlipgen.report.studies.errors import errors_figure
 from ase_mlipgen.report.studies.matching import matching_figure
 from ase_mlipgen.report.studies.table1 import table1_figure
 
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIGURES: dict[str, Callable[[Sequence[Any]], "Figure"]] = {
+    "fig3": errors_figure,
+    "fig4": errors_figure,
+    "fig6": errors_figure,
+    "fig7": errors_figure,
     "table1": table1_figure,
     "matching": matching_figure,
     "certificate": certificates_figure,
