@@ -21,7 +21,11 @@ LEAST_SIZE = 5
 """Smallest training cell of slopes over sizes: narrower ones are narrower than the cutoff reaches twice."""
 RATES = {"geometry": -1.5, "relaxation": -1.0, "formation": -1.0}
 """Of matched fits by Table 1, in units of the dimension."""
-SAID = {("fixed", ()): "plain", ("theory", ("energies",)): "weights by the theory"}
+SAID = {
+    ("fixed", ()): "plain",
+    ("fixed", ("energies",)): "energies matched",
+    ("theory", ("energies",)): "weights by the theory",
+}
 
 
 def kind_of(record: Record) -> str:

@@ -49,6 +49,7 @@ class Truth:
     relaxation : the reference's
     unrelaxed, per_atom : eV, the reference's energies of `atoms`, and of an atom of the crystal
     calculator : the reference
+    priced : whether the reference is asked for the energy of every model's geometry
     """
 
     atoms: Atoms
@@ -58,6 +59,7 @@ class Truth:
     unrelaxed: float
     per_atom: float
     calculator: Any
+    priced: bool = True
 
     @cached_property
     def optimizer(self) -> Any:
@@ -167,6 +169,7 @@ def every_fit(
         labels = replace(rows, order=0, degree=0)
         if labels not in labelled:
             labelled = {labels: trainer_of(case, setting, store, fmax)}
+            labelled[labels].label(), labelled[labels].force_constants()
         if rows not in base:
             base = {rows: labelled[labels].with_basis(case.basis(setting.order, setting.degree))}
         yield setting, base[rows].refitted(setting.matching, setting.rtol), known[large]
@@ -190,12 +193,14 @@ def errors_of(found: Relaxation, truth: Truth, unrelaxed: float, per_atom: float
     -------
     dict
         "geometry" (Å, bond norm), "relaxation" and "formation" (eV, model minus reference), "excess" (eV, the
-        reference's energy of the model's geometry above its minimum); nan without a minimum.
+        reference's energy of the model's geometry above its minimum, if `truth.priced`); nan without a minimum.
     """
     if not found.converged:
         return dict.fromkeys(("geometry", "relaxation", "formation", "excess"), float("nan"))
     difference = found.energy - truth.relaxation.energy
-    cost = potential_energy(with_calculator(found.atoms, truth.calculator)) - truth.relaxation.energy
+    cost = float("nan")
+    if truth.priced:
+        cost = potential_energy(with_calculator(found.atoms, truth.calculator)) - truth.relaxation.energy
     return {
         "geometry": strain_norm(truth.links, found.atoms.positions - truth.relaxation.atoms.positions),
         "relaxation": difference - unrelaxed,

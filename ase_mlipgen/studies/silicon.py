@@ -76,7 +76,7 @@ CASES = {
     for case in (
         _case("6", 6, SAMPLES),
         _case("10", 10, SAMPLES),
-        _case("6, k-points", 6, {2: _with_kpoints(2, 3), 3: _with_kpoints(3, 2)}),
+        _case("6 with k-points", 6, {2: _with_kpoints(2, 3), 3: _with_kpoints(3, 2)}),
     )
 }
 """By the size of the large cell."""
@@ -188,7 +188,7 @@ FIG8_SWEEPS = (
 )
 FIG9_SWEEPS = (
     Sweep(SIZE, "6", (2, 3, 4, 5), SEEDS, (SMALL, MIDDLE), (1e-6,), (PLAIN, ENERGIES, EXACT)),
-    Sweep(SIZE, "6, k-points", (2, 3), SEEDS, (SMALL, MIDDLE), (1e-6,), protocols=(DEFAULT,)),
+    Sweep(SIZE, "6 with k-points", (2, 3), SEEDS, (SMALL, MIDDLE), (1e-6,), protocols=(DEFAULT,)),
     Sweep(SIZE, "10", (2, 3, 4, 5), SEEDS, (SMALL, MIDDLE), (1e-6,), (PLAIN, ENERGIES)),
 )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ase_mlipgen.report.studies.certificate import certificates_figure
 from ase_mlipgen.report.studies.errors import errors_figure
 from ase_mlipgen.report.studies.matching import matching_figure
+from ase_mlipgen.report.studies.silicon import fig8_figure, fig9_figure
 from ase_mlipgen.report.studies.table1 import table1_figure
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ FIGURES: dict[str, Callable[[Sequence[Any]], "Figure"]] = {
     "fig4": errors_figure,
     "fig6": errors_figure,
     "fig7": errors_figure,
+    "fig8": fig8_figure,
+    "fig9": fig9_figure,
     "table1": table1_figure,
     "matching": matching_figure,
     "certificate": certificates_figure,
