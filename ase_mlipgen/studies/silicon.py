@@ -135,9 +135,7 @@ def truths(case: Case, size: int, store: str | Path | None, fmax: float = FMAX) 
         )  # fmt: skip
 
 
-def _relaxed(
-    atoms: Atoms, case: Case, calculator: Any, store: str | Path | None, fmax: float
-) -> Relaxation:
+def _relaxed(atoms: Atoms, case: Case, calculator: Any, store: str | Path | None, fmax: float) -> Relaxation:
     kept = None
     if store is not None:
         kept = LabelStore(store).checkpoint(atoms, identity(case.reference, case.tag), [f"fmax {fmax!r}"])
@@ -210,5 +208,9 @@ FIG8 = study_of(
     "fig8", "silicon, tight binding: errors over the force RMSE", FIG8_SWEEPS, fig8_table, "20 minutes"
 )
 FIG9 = study_of(
-    "fig9", "silicon, tight binding: errors over the size of the training cell", FIG9_SWEEPS, fig9_table, "an hour"
+    "fig9",
+    "silicon, tight binding: errors over the size of the training cell",
+    FIG9_SWEEPS,
+    fig9_table,
+    "an hour",
 )

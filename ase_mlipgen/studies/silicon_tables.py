@@ -81,8 +81,8 @@ def _by_size(records: Sequence[Any], name: str, sizes: Sequence[int], whole: boo
     by_size, cells = grouped(records, lambda r: r.size), []
     for size in sizes:
         own = by_size.get(size, [])
-        value = float(np.median([abs(getattr(r, name)) for r in own])) if whole and own else median_of(own, name)
+        value = (
+            float(np.median([abs(getattr(r, name)) for r in own])) if whole and own else median_of(own, name)
+        )
         cells.append("-" if np.isnan(value) else f"{value:.3g}")
     return cells
-
-

@@ -57,7 +57,10 @@ def _line(axes: "Axes", records: Sequence[Any], name: str) -> None:
     points = np.array([(r.force_rmse, getattr(r, name)) for r in records])
     points = points[np.all(np.isfinite(points), axis=1)]
     if len(points):
-        middle, ends = np.exp(np.median(np.log(points), axis=0)), np.array([points[:, 0].min(), points[:, 0].max()])
+        middle, ends = (
+            np.exp(np.median(np.log(points), axis=0)),
+            np.array([points[:, 0].min(), points[:, 0].max()]),
+        )
         limits = axes.get_ylim()
         axes.plot(ends, middle[1] * ends / middle[0], color=GREY, lw=0.8, zorder=0)
         axes.set_ylim(limits)
