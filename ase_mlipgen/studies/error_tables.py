@@ -44,8 +44,11 @@ def grouped(records: Sequence[Record], key: Callable[[Record], Any]) -> dict[Any
 
 
 def panels(records: Sequence[Record]) -> dict[tuple[str, str, str], list[Record]]:
-    """Return the records by sweep, case and kind of fit: what is drawn and listed together."""
-    return grouped(records, lambda r: (r.sweep, r.case, kind_of(r)))
+    """Return the records by sweep, case and kind of fit: what is drawn and listed together.
+
+    Fits that were to match conditions and could not, for the basis is too small, are left out.
+    """
+    return grouped([r for r in records if r.matched == r.matching], lambda r: (r.sweep, r.case, kind_of(r)))
 
 
 def series(records: Sequence[Record]) -> dict[Any, list[Record]]:

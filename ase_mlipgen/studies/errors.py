@@ -118,7 +118,7 @@ class Record(Setting):
 def compute(
     settings: Sequence[Setting], context: Context, cases: Mapping[str, Case], fmax: float = FMAX
 ) -> Iterator[list[Record]]:
-    """Make the fits and measure them, on test samples of the training cell and on large cells.
+    """Make the fits, each once, and measure them on test samples of the training cell and on large cells.
 
     Parameters
     ----------
@@ -128,18 +128,38 @@ def compute(
     fmax : eV/Å, of all relaxations
     """
     followed = {name: case.following(context.protocol) for name, case in cases.items()}
-    for setting, trainer, truths in every_fit(followed, settings, context.store, fmax):
-        begun = time.perf_counter()
-        trainer.fit()
-        fit_time = time.perf_counter() - begun
-        own = on_samples(trainer)
-        yield [
-            Record(
-                **vars(setting), matched=trainer.matched, **own, cell=k, n_defects=n_defects(truth),
-                **measured(followed[setting.case], trainer, truth, fmax, truth.optimizer), fit_time=fit_time,
-            )
-            for k, truth in enumerate(truths)
-        ]  # fmt: skip
+    once = {_fit_of(setting): setting for setting in reversed(settings)}
+    ready = every_fit(followed, [s for s in settings if once[_fit_of(s)] is s], context.store, fmax)
+    made: dict[Setting, list[Record]] = {}
+    for setting in settings:
+        if _fit_of(setting) not in made:
+            made[_fit_of(setting)] = _measured(followed, *next(ready), fmax)
+        yield [replace(record, sweep=setting.sweep) for record in made[_fit_of(setting)]]
+
+
+def _fit_of(setting: Setting) -> Setting:
+    """Return what tells a fit from others: sweeps may have one in common."""
+    return replace(setting, sweep="")
+
+
+def _measured(
+    cases: Mapping[str, Case],
+    setting: fits.Setting,
+    trainer: DefectTrainer,
+    truths: Sequence[Truth],
+    fmax: float,
+) -> list[Record]:
+    begun = time.perf_counter()
+    trainer.fit()
+    fit_time = time.perf_counter() - begun
+    own = on_samples(trainer)
+    return [
+        Record(
+            **vars(setting), matched=trainer.matched, **own, cell=k, n_defects=n_defects(truth),
+            **measured(cases[setting.case], trainer, truth, fmax, truth.optimizer), fit_time=fit_time,
+        )
+        for k, truth in enumerate(truths)
+    ]  # fmt: skip
 
 
 def n_defects(truth: Truth) -> int:
