@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import product
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -70,9 +70,6 @@ class Truth:
         kept = KeptExp(dim=3)
         kept.make_precon(with_calculator(self.start, self.calculator))
         return partial(TightLBFGS, precon=kept)
-
-
-TruthT = TypeVar("TruthT", bound=Truth)
 
 
 def trainer_of(case: Case, setting: "Setting", store: str | Path | None, fmax: float = FMAX) -> DefectTrainer:
@@ -144,8 +141,8 @@ def every_fit(
     settings: Sequence[Setting],
     store: str | Path | None,
     fmax: float = FMAX,
-    truths: Callable[..., Iterable[TruthT]] = truths,
-) -> Iterator[tuple[Setting, DefectTrainer, Sequence[TruthT]]]:
+    truths: Callable[..., Iterable[Truth]] = truths,
+) -> Iterator[tuple[Setting, DefectTrainer, Sequence[Truth]]]:
     """Yield each setting with its trainer, which is ready to fit, and the large cells relaxed by the reference.
 
     Settings of the same labels or rows are to stand together: what was made for the last one is kept, no more.
@@ -158,7 +155,7 @@ def every_fit(
     fmax : eV/Å, of all relaxations
     truths : function (case, size, store, fmax) -> the large cells
     """
-    known: dict[tuple[str, int], list[TruthT]] = {}
+    known: dict[tuple[str, int], list[Truth]] = {}
     base: dict[Setting, DefectTrainer] = {}
     labelled: dict[Setting, DefectTrainer] = {}
     for setting in settings:
