@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ase_mlipgen.report.style import CYCLE, GREY, INK, distances, logarithmic, new_figure, styled
+from ase_mlipgen.report.style import CYCLE, GREY, INK, distances, new_figure, styled
 from ase_mlipgen.studies.error_tables import grouped, kind_of, median_of, panels
 from ase_mlipgen.studies.silicon_tables import FLOORS
 
@@ -39,7 +39,7 @@ def fig8_figure(records: Sequence[Any]) -> "Figure":
 
 
 def _draw_sweeps(axes: "Axes", records: Sequence[Any], name: str, sizes: Sequence[int]) -> None:
-    logarithmic(axes, "xy")
+    distances(axes, "xy")
     for size, own in grouped(records, lambda r: r.size).items():
         colour = CYCLE[sizes.index(size) % len(CYCLE)]
         for sweep, found in grouped(own, lambda r: r.sweep).items():
@@ -83,7 +83,7 @@ def fig9_figure(records: Sequence[Any]) -> "Figure":
     names = ("geometry", "formation", "force_rmse")
     figure = new_figure(9.6, 0.6 + 2.6 * len(cases))
     every = figure.subplots(len(cases), len(names), squeeze=False)
-    kinds = list(dict.fromkeys((kind_of(r), r.n_functions) for r in records))
+    kinds = list(dict.fromkeys((kind_of(r), r.n_functions) for own in panels(records).values() for r in own))
     sizes = sorted({r.size for r in records})
     for axes, (case, own) in zip(every, cases.items(), strict=True):
         for place, name in zip(axes, names, strict=True):
@@ -98,8 +98,7 @@ def fig9_figure(records: Sequence[Any]) -> "Figure":
 
 
 def _draw_sizes(axes: "Axes", records: Sequence[Any], name: str, kinds: Sequence[tuple[str, int]]) -> None:
-    logarithmic(axes, "y")
-    distances(axes)
+    distances(axes, "xy")
     for own in panels(records).values():
         for n_functions, found in grouped(own, lambda r: r.n_functions).items():
             colour = CYCLE[kinds.index((kind_of(found[0]), n_functions)) % len(CYCLE)]
