@@ -23,6 +23,8 @@ GUIDES = {"geometry": (1.0,), "relaxation": (1.0, 2.0), "formation": (1.0, 2.0),
 """Slopes over force errors that the theory speaks of."""
 SIZE_GUIDES = {"geometry": (-0.5, -1.5), "relaxation": (-1.0,), "formation": (-1.0,), "excess": (-1.0, -3.0)}
 """Slopes over sizes by Table 1, in units of the dimension; of the excess, those of the geometry squared."""
+LEFT_OUT = 0.02
+"""Share of the errors that may lie below the axes."""
 LOWEST = 1e-12
 """Of axes: smaller errors are round-off."""
 
@@ -62,7 +64,7 @@ def _draw(axes: "Axes", records: Sequence[Any], name: str, dimension: int) -> No
         colour = CYCLE[k % len(CYCLE)]
         points = np.array([(getattr(r, over), abs(getattr(r, name))) for r in own])
         points[points[:, 1] < LOWEST, 1] = np.nan
-        axes.plot(*points.T, ".", ms=3, color=colour, alpha=0.35, mec="none")
+        axes.plot(*points.T, ".", ms=4, color=colour, alpha=0.4, mec="none")
         lines = grouped(own, lambda r: r.n_defects)
         for line in lines.values():
             axes.plot(*_medians(line, over, name), color=colour, lw=1.1)
@@ -72,11 +74,19 @@ def _draw(axes: "Axes", records: Sequence[Any], name: str, dimension: int) -> No
             axes.text(0.02, 0.98 - 0.085 * k, str(found), color=colour, fontsize=6.5, va="top",
                       transform=axes.transAxes)  # fmt: skip
     _guides(axes, records, name, over, dimension)
+    _cut(axes, [abs(getattr(r, name)) for r in records])
     if over_sizes:
         sizes = sorted({r.size for r in records})
         axes.set_xticks(sizes, [str(size) for size in sizes])
         axes.minorticks_off()
     axes.set(xlabel="L (r0)" if over_sizes else "force RMSE (eV/Å)", ylabel=LABELS[name])
+
+
+def _cut(axes: "Axes", values: Sequence[float]) -> None:
+    """Leave out what lies far below the others: an error that changes its sign is small by chance."""
+    seen = [value for value in values if value > LOWEST]
+    if seen:
+        axes.set_ylim(bottom=max(axes.get_ylim()[0], 0.3 * float(np.quantile(seen, LEFT_OUT))))
 
 
 def _medians(records: Sequence[Any], over: str, name: str) -> tuple[list[float], list[float]]:
