@@ -38,9 +38,10 @@ def _case(name: str, n_vacancies: int, weights: dict[str, Any]) -> Case:
 
 def _study(name: str, title: str, case: Case) -> Study:
     sweeps = (
+        Sweep(TOLERANCE, case.name, LENGTHS, SEEDS, (CLEAN,), DECADES, (PLAIN,), (DEFAULT,)),
+        Sweep(TOLERANCE, case.name, LENGTHS, SEEDS, (CLEAN,), DECADES[::2], (EXACT,)),
         Sweep(BASIS, case.name, LENGTHS, SEEDS, BASES[1:5], (TIGHT,), (PLAIN, EXACT), (DEFAULT,)),
         Sweep(BASIS, case.name, LENGTHS, SEEDS, BASES[1:5], (PAPER_TIGHT,), (PLAIN,), (PAPER,)),
-        Sweep(TOLERANCE, case.name, LENGTHS, SEEDS, (CLEAN,), DECADES, (PLAIN, EXACT)),
         Sweep(SIZE, case.name, (*SIZES[1:], 10), SEEDS, LARGER, (TIGHT,), (PLAIN, EXACT), (DEFAULT,)),
         Sweep(SIZE, case.name, SIZES[1:], SEEDS, LARGER, (PAPER_TIGHT,), (PLAIN,), (PAPER,)),
     )

@@ -49,7 +49,7 @@ FIG3 = study_of(
         Sweep(TOLERANCE, TWO.name, LENGTHS, SEEDS, (CLEAN,), HALF_DECADES, (PLAIN,), (DEFAULT,)),
         Sweep(TOLERANCE, TWO.name, LENGTHS, SEEDS, (CLEAN,), DECADES, (EXACT, BALANCED), (DEFAULT,)),
         Sweep(TOLERANCE, TWO.name, LENGTHS, SEEDS, (CLEAN,), DECADES, (PLAIN,), (PAPER,)),
-        Sweep(TOLERANCE, MORE.name, LENGTHS, SEEDS, (CLEAN,), DECADES[::2], (PLAIN,)),
+        Sweep(TOLERANCE, MORE.name, LENGTHS, SEEDS, (CLEAN,), DECADES[::2], (PLAIN,), (DEFAULT,)),
     ),
     slopes_table, 4, "half an hour",
 )  # fmt: skip
@@ -61,7 +61,7 @@ FIG4 = study_of(
     (
         Sweep(SIZE, TWO.name, (*SIZES, 10, 12), SEEDS, BASES[1:4], (TIGHT,), (PLAIN, EXACT), (DEFAULT,)),
         Sweep(SIZE, TWO.name, SIZES, SEEDS, BASES[5:], (TIGHT,), (PLAIN, EXACT), (DEFAULT,)),
-        Sweep(SIZE, TWO.name, SIZES, SEEDS, (*BASES[1:4], BASES[5]), (PAPER_TIGHT,), (PLAIN,), (PAPER,)),
+        Sweep(SIZE, TWO.name, SIZES, SEEDS, BASES[1:4], (PAPER_TIGHT,), (PLAIN,), (PAPER,)),
     ),
     sizes_table, 2, "half an hour",
 )  # fmt: skip
