@@ -61,7 +61,7 @@ FIG4 = study_of(
     (
         Sweep(SIZE, TWO.name, (*SIZES, 10, 12), SEEDS, BASES[1:4], (TIGHT,), (PLAIN, EXACT), (DEFAULT,)),
         Sweep(SIZE, TWO.name, SIZES, SEEDS, BASES[5:], (TIGHT,), (PLAIN, EXACT), (DEFAULT,)),
-        Sweep(SIZE, TWO.name, SIZES, SEEDS, BASES[1:4], (PAPER_TIGHT,), (PLAIN,), (PAPER,)),
+        Sweep(SIZE, TWO.name, SIZES, SEEDS, (*BASES[1:4], BASES[5]), (PAPER_TIGHT,), (PLAIN,), (PAPER,)),
     ),
     sizes_table, 2, "half an hour",
 )  # fmt: skip

@@ -71,7 +71,8 @@ def _draw(axes: "Axes", records: Sequence[Any], name: str, dimension: int) -> No
         label = f"{value} functions" if over_sizes else f"L = {value}"
         axes.plot([], [], ".-", color=colour, label=label)
         if (found := slope_of(own, name, over)) is not None:
-            axes.text(0.02, 0.98 - 0.085 * k, str(found), color=colour, fontsize=6.5, va="top",
+            x, side = (0.98, "right") if over_sizes else (0.02, "left")
+            axes.text(x, 0.98 - 0.085 * k, str(found), color=colour, fontsize=6.5, va="top", ha=side,
                       transform=axes.transAxes)  # fmt: skip
     _guides(axes, records, name, over, dimension)
     _cut(axes, [abs(getattr(r, name)) for r in records])
