@@ -75,23 +75,27 @@ def decades(records: Sequence[Record], over: str = "force_rmse") -> float:
 def slopes_table(records: Sequence[Record]) -> Table:
     """Return head and rows of the table of slopes: of every sweep, kind of fit and size.
 
-    Sweeps over sizes have slopes over L, from `LEAST_SIZE` on, for every basis; others over the force RMSE.
+    Sweeps over sizes have slopes over L, from `LEAST_SIZE` on, for every basis; others over the force RMSE, of the
+    geometry error also over eps_F, of the excess also over the geometry error.
     """
     head = [
         "sweep", "large cells", "fit", "of", "rows", "no minimum", "decades", "geometry", "over eps_F",
-        "relaxation", "formation", "excess",
+        "relaxation", "formation", "excess", "over geometry",
     ]  # fmt: skip
     rows = []
     for (sweep, case, kind), own in panels(records).items():
         for value, found in series(own).items():
             over = "size" if sweep == SIZE else "force_rmse"
             slopes = [slope_of(found, name, over) for name in ERRORS]
-            dual = None if sweep == SIZE else slope_of(found, "geometry", "eps_F")
+            dual, squared = (
+                None if sweep == SIZE else slope_of(found, *names)
+                for names in (("geometry", "eps_F"), ("excess", "geometry"))
+            )
             rows.append(
                 [
                     sweep, case, kind, f"{value} functions" if sweep == SIZE else f"L = {value}", str(len(found)),
                     str(without_minimum(found)), "-" if sweep == SIZE else f"{decades(found):.1f}",
-                    *("-" if s is None else str(s) for s in (slopes[0], dual, *slopes[1:])),
+                    *("-" if s is None else str(s) for s in (slopes[0], dual, *slopes[1:], squared)),
                 ]
             )  # fmt: skip
     return head, rows
