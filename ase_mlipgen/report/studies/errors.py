@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ase_mlipgen.report.style import CYCLE, GREY, INK, distances, logarithmic, new_figure, styled
-from ase_mlipgen.studies.error_tables import ERRORS, LEAST_SIZE, grouped, median_of, panels, series, slope_of
+from ase_mlipgen.studies.error_tables import (
+    ERRORS,
+    LEAST_SIZE,
+    fit_but_seed,
+    grouped,
+    median_of,
+    panels,
+    series,
+    slope_of,
+)
 from ase_mlipgen.studies.errors import SIZE, TOLERANCE
 
 if TYPE_CHECKING:
@@ -92,7 +101,7 @@ def _cut(axes: "Axes", values: Sequence[float]) -> None:
 
 def _medians(records: Sequence[Any], over: str, name: str) -> tuple[list[float], list[float]]:
     """Return medians over seeds of both axes, one point a setting."""
-    settings = grouped(records, lambda r: (r.size, r.order, r.degree, r.rtol)).values()
+    settings = grouped(records, fit_but_seed).values()
     points = sorted(
         (float(np.median([getattr(r, over) for r in own])), median_of(own, name)) for own in settings
     )
