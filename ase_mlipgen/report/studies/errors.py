@@ -131,11 +131,15 @@ def _guides(axes: "Axes", records: Sequence[Any], name: str, over: str, dimensio
 
 
 def _align(every: Any, over_sizes: Sequence[bool]) -> None:
-    """Give all axes of an error, and of a kind of sweep, the same limits."""
-    for wanted in (False, True):
+    """Give all axes of an error, and of a kind of sweep, the same limits, with room for what is written above."""
+    for wanted, room in ((False, 0.06), (True, 0.3)):
         rows = [axes for axes, found in zip(every, over_sizes, strict=True) if found == wanted]
         for column in zip(*rows, strict=True):
-            for which in ("x", "y"):
-                limits = [getattr(axes, f"get_{which}lim")() for axes in column]
-                for axes in column:
-                    getattr(axes, f"set_{which}lim")(min(a for a, _ in limits), max(b for _, b in limits))
+            left, right = _common([axes.get_xlim() for axes in column])
+            bottom, top = _common([axes.get_ylim() for axes in column])
+            for axes in column:
+                axes.set(xlim=(left, right), ylim=(bottom, top * (top / bottom) ** room))
+
+
+def _common(limits: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    return min(low for low, _ in limits), max(high for _, high in limits)
