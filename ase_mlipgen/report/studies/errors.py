@@ -136,9 +136,15 @@ def _align(every: Any, over_sizes: Sequence[bool]) -> None:
         rows = [axes for axes, found in zip(every, over_sizes, strict=True) if found == wanted]
         for column in zip(*rows, strict=True):
             left, right = _common([axes.get_xlim() for axes in column])
-            bottom, top = _common([axes.get_ylim() for axes in column])
+            bottom, top = _wide(*_common([axes.get_ylim() for axes in column]))
             for axes in column:
                 axes.set(xlim=(left, right), ylim=(bottom, top * (top / bottom) ** room))
+
+
+def _wide(low: float, high: float, ratio: float = 20.0) -> tuple[float, float]:
+    """Widen limits to a ratio at least, so that there is a power of ten to be labelled."""
+    more = max(1.0, (ratio * low / high) ** 0.5)
+    return low / more, high * more
 
 
 def _common(limits: Sequence[tuple[float, float]]) -> tuple[float, float]:
