@@ -26,6 +26,8 @@ APART = {
 }
 LARGER = ((3, 12), (3, 16))
 """Bases of the sweeps over sizes."""
+LARGEST = (3, 18)
+"""The basis of the sweeps over tolerances: smaller ones are at their limit at 1e-4 already."""
 
 
 def _case(name: str, n_vacancies: int, weights: dict[str, Any]) -> Case:
@@ -38,9 +40,11 @@ def _case(name: str, n_vacancies: int, weights: dict[str, Any]) -> Case:
 
 def _study(name: str, title: str, case: Case) -> Study:
     sweeps = (
+        Sweep(TOLERANCE, case.name, LENGTHS, SEEDS, (LARGEST,), DECADES, (PLAIN,), (DEFAULT,)),
+        Sweep(TOLERANCE, case.name, LENGTHS, SEEDS, (LARGEST,), DECADES[::2], (EXACT,), (DEFAULT,)),
+        Sweep(TOLERANCE, case.name, LENGTHS, SEEDS, (CLEAN,), DECADES, (PLAIN,), (PAPER,)),
         Sweep(BASIS, case.name, LENGTHS, SEEDS, BASES[1:5], (TIGHT,), (PLAIN, EXACT), (DEFAULT,)),
         Sweep(BASIS, case.name, LENGTHS, SEEDS, BASES[1:5], (PAPER_TIGHT,), (PLAIN,), (PAPER,)),
-        Sweep(TOLERANCE, case.name, LENGTHS, SEEDS, (CLEAN,), DECADES, (PLAIN, EXACT)),
         Sweep(SIZE, case.name, (*SIZES[1:], 10), SEEDS, LARGER, (TIGHT,), (PLAIN, EXACT), (DEFAULT,)),
         Sweep(SIZE, case.name, SIZES[1:], SEEDS, LARGER, (PAPER_TIGHT,), (PLAIN,), (PAPER,)),
     )

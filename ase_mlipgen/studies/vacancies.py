@@ -49,7 +49,7 @@ FIG3 = study_of(
         Sweep(TOLERANCE, TWO.name, LENGTHS, SEEDS, (CLEAN,), HALF_DECADES, (PLAIN,), (DEFAULT,)),
         Sweep(TOLERANCE, TWO.name, LENGTHS, SEEDS, (CLEAN,), DECADES, (EXACT, BALANCED), (DEFAULT,)),
         Sweep(TOLERANCE, TWO.name, LENGTHS, SEEDS, (CLEAN,), DECADES, (PLAIN,), (PAPER,)),
-        Sweep(TOLERANCE, MORE.name, LENGTHS, SEEDS, (CLEAN,), DECADES[::2], (PLAIN,)),
+        Sweep(TOLERANCE, MORE.name, LENGTHS, SEEDS, (CLEAN,), DECADES[::2], (PLAIN,), (DEFAULT,)),
     ),
     slopes_table, 4, "half an hour",
 )  # fmt: skip

@@ -84,6 +84,7 @@ def test_slopes_table_has_the_exponents_counts_and_decades():
         "relaxation": 1,
         "formation": 1.5,
         "excess": 2,
+        "over geometry": 2,
     }.items():
         assert second[name] == f"{slope:.2f} ± 0.00", name
     assert second["decades"] == "3.0"

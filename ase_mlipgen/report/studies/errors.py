@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ase_mlipgen.report.style import CYCLE, GREY, INK, distances, logarithmic, new_figure, styled
-from ase_mlipgen.studies.error_tables import ERRORS, LEAST_SIZE, grouped, median_of, panels, series, slope_of
+from ase_mlipgen.studies.error_tables import (
+    ERRORS,
+    LEAST_SIZE,
+    fit_but_seed,
+    grouped,
+    median_of,
+    panels,
+    series,
+    slope_of,
+)
 from ase_mlipgen.studies.errors import SIZE, TOLERANCE
 
 if TYPE_CHECKING:
@@ -23,6 +32,8 @@ GUIDES = {"geometry": (1.0,), "relaxation": (1.0, 2.0), "formation": (1.0, 2.0),
 """Slopes over force errors that the theory speaks of."""
 SIZE_GUIDES = {"geometry": (-0.5, -1.5), "relaxation": (-1.0,), "formation": (-1.0,), "excess": (-1.0, -3.0)}
 """Slopes over sizes by Table 1, in units of the dimension; of the excess, those of the geometry squared."""
+LEFT_OUT = 0.02
+"""Share of the errors that may lie below the axes."""
 LOWEST = 1e-12
 """Of axes: smaller errors are round-off."""
 
@@ -62,16 +73,18 @@ def _draw(axes: "Axes", records: Sequence[Any], name: str, dimension: int) -> No
         colour = CYCLE[k % len(CYCLE)]
         points = np.array([(getattr(r, over), abs(getattr(r, name))) for r in own])
         points[points[:, 1] < LOWEST, 1] = np.nan
-        axes.plot(*points.T, ".", ms=3, color=colour, alpha=0.35, mec="none")
+        axes.plot(*points.T, ".", ms=4, color=colour, alpha=0.4, mec="none")
         lines = grouped(own, lambda r: r.n_defects)
         for line in lines.values():
             axes.plot(*_medians(line, over, name), color=colour, lw=1.1)
         label = f"{value} functions" if over_sizes else f"L = {value}"
         axes.plot([], [], ".-", color=colour, label=label)
         if (found := slope_of(own, name, over)) is not None:
-            axes.text(0.02, 0.98 - 0.085 * k, str(found), color=colour, fontsize=6.5, va="top",
+            x, side = (0.98, "right") if over_sizes else (0.02, "left")
+            axes.text(x, 0.98 - 0.085 * k, str(found), color=colour, fontsize=6.5, va="top", ha=side,
                       transform=axes.transAxes)  # fmt: skip
     _guides(axes, records, name, over, dimension)
+    _cut(axes, [abs(getattr(r, name)) for r in records])
     if over_sizes:
         sizes = sorted({r.size for r in records})
         axes.set_xticks(sizes, [str(size) for size in sizes])
@@ -79,9 +92,16 @@ def _draw(axes: "Axes", records: Sequence[Any], name: str, dimension: int) -> No
     axes.set(xlabel="L (r0)" if over_sizes else "force RMSE (eV/Å)", ylabel=LABELS[name])
 
 
+def _cut(axes: "Axes", values: Sequence[float]) -> None:
+    """Leave out what lies far below the others: an error that changes its sign is small by chance."""
+    seen = [value for value in values if value > LOWEST]
+    if seen:
+        axes.set_ylim(bottom=max(axes.get_ylim()[0], 0.3 * float(np.quantile(seen, LEFT_OUT))))
+
+
 def _medians(records: Sequence[Any], over: str, name: str) -> tuple[list[float], list[float]]:
     """Return medians over seeds of both axes, one point a setting."""
-    settings = grouped(records, lambda r: (r.size, r.order, r.degree, r.rtol)).values()
+    settings = grouped(records, fit_but_seed).values()
     points = sorted(
         (float(np.median([getattr(r, over) for r in own])), median_of(own, name)) for own in settings
     )
@@ -111,11 +131,21 @@ def _guides(axes: "Axes", records: Sequence[Any], name: str, over: str, dimensio
 
 
 def _align(every: Any, over_sizes: Sequence[bool]) -> None:
-    """Give all axes of an error, and of a kind of sweep, the same limits."""
-    for wanted in (False, True):
+    """Give all axes of an error, and of a kind of sweep, the same limits, with room for what is written above."""
+    for wanted, room in ((False, 0.06), (True, 0.3)):
         rows = [axes for axes, found in zip(every, over_sizes, strict=True) if found == wanted]
         for column in zip(*rows, strict=True):
-            for which in ("x", "y"):
-                limits = [getattr(axes, f"get_{which}lim")() for axes in column]
-                for axes in column:
-                    getattr(axes, f"set_{which}lim")(min(a for a, _ in limits), max(b for _, b in limits))
+            left, right = _common([axes.get_xlim() for axes in column])
+            bottom, top = _wide(*_common([axes.get_ylim() for axes in column]))
+            for axes in column:
+                axes.set(xlim=(left, right), ylim=(bottom, top * (top / bottom) ** room))
+
+
+def _wide(low: float, high: float, ratio: float = 20.0) -> tuple[float, float]:
+    """Widen limits to a ratio at least, so that there is a power of ten to be labelled."""
+    more = max(1.0, (ratio * low / high) ** 0.5)
+    return low / more, high * more
+
+
+def _common(limits: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    return min(low for low, _ in limits), max(high for _, high in limits)
