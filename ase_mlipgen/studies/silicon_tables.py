@@ -49,7 +49,8 @@ def fig8_table(records: Sequence[Any]) -> Table:
             slopes = (slope_of(found, name) for name in ("own_geometry", "geometry"))
             rows.append(
                 [
-                    sweep, case, kind, str(size), str(len(every)), str(len(every) - len(found)), f"{decades(found):.1f}",
+                    sweep, case, kind, str(size), str(len(every)), str(len(every) - len(found)),
+                    f"{decades(found):.1f}",
                     *("-" if s is None else str(s) for s in slopes), *_best(found),
                 ]
             )  # fmt: skip
