@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 from ase_mlipgen.report.studies.certificate import certificates_figure
 from ase_mlipgen.report.studies.matching import matching_figure
 from ase_mlipgen.report.studies.table1 import table1_figure
+from ase_mlipgen.report.studies.theorem21 import theorem21_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIGURES: dict[str, Callable[[Sequence[Any]], "Figure"]] = {
+    "theorem21": theorem21_figure,
     "table1": table1_figure,
     "matching": matching_figure,
     "certificate": certificates_figure,
