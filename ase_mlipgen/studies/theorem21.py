@@ -189,7 +189,7 @@ def arranged(
     links, u_ic = bonds(atoms), found.atoms.positions - atoms.positions
     made: dict[str, Any] = {"norm": NAN, "rest": NAN, "whole": NAN, "stability": NAN}
     if found.converged:
-        made = {
+        made |= {
             "norm": strain_norm(links, u_ic),
             "rest": strain_norm(links, u_ic - truncated),
             "whole": strain_norm(links, u_ic - whole),
