@@ -7,9 +7,8 @@ decay one a shell of sites. Also measured, though the theorem does not say it: t
 fields of a single defect in the same cell superposed, which is how cores change one another. Enter at `STUDY`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,7 +31,7 @@ from ase_mlipgen.theory.superposition import CoreField, closest_cores, core_fiel
 FMAX = 1e-6
 """eV/Å."""
 NAN = float("nan")
-GRID, RANDOM, DECAY = "grid", "random", "decay"
+LATTICE, GRID, RANDOM, DECAY = "lattice", "grid", "random", "decay"
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,7 @@ class System:
     size : of cells with several defects
     alone : size of the cell for single cores
     counts, separations : n_D and L_D of grids, as far as they fit
+    lattices : L_D of cells with one defect, whose images are the others
     scattered : n_D of random arrangements
     seeds : of those
     dimension : d
@@ -58,6 +58,7 @@ class System:
     alone: int
     counts: tuple[int, ...]
     separations: tuple[int, ...]
+    lattices: tuple[int, ...] = ()
     scattered: tuple[int, ...] = ()
     seeds: tuple[int, ...] = ()
     dimension: int = 2
@@ -68,13 +69,17 @@ class System:
 
 
 FAR = (4, 6, 8, 12, 18, 24)
-COUNTS = (1, 2, 4, 9, 16)
+COUNTS = (2, 4, 9, 16)
+WIDE = (4, 6, 8, 12, 18, 24, 36)
+SEEDS = (0, 1, 2, 3, 4)
 TUNGSTEN = bulk("W", cubic=True, a=3.1648)
 SYSTEMS = {
-    "vacancy": System(SHEET, 2.72711, (Vacancy(),), 72, 120, COUNTS, FAR, (4,), (0, 1, 2, 3, 4)),
-    "interstitial": System(SHEET, 2.72711, (HOLLOW,), 72, 120, COUNTS, FAR, (4,), (0, 1, 2, 3, 4)),
+    "vacancy": System(SHEET, 2.72711, (Vacancy(),), 72, 120, COUNTS, FAR, WIDE, (4,), SEEDS),
+    "interstitial": System(SHEET, 2.72711, (HOLLOW,), 72, 120, COUNTS, FAR, WIDE, (4,), SEEDS),
     "mixed": System(SHEET, 2.72711, (Vacancy(), HOLLOW), 72, 120, (4,), FAR[1:]),
-    "tungsten": System(TUNGSTEN, 3.1648, (Vacancy(),), 12, 14, (1, 2, 4, 8), (2, 3, 4, 6), dimension=3),
+    "tungsten": System(
+        TUNGSTEN, 3.1648, (Vacancy(),), 12, 18, (2, 4), (3, 4, 6), (3, 4, 6, 8, 10, 12), dimension=3
+    ),
 }
 
 
@@ -95,7 +100,8 @@ class Record(Setting):
 
     `distance` is L_D as built, or the shell's radius, in unit lengths; `norm` is ||Du||, or the root mean square of
     |Du(l)| over the shell; `rest` what superposed, truncated cores leave; `whole` what fields without a cut-off leave;
-    `stability` the smallest eigenvalue of the Hessian in the bond norm, eV/Å^2, of grids. nan where there is none.
+    `stability` the smallest eigenvalue of the Hessian in the bond norm, eV/Å^2, but for random ones. nan where there is
+    none.
     """
 
     n_atoms: int
@@ -109,18 +115,15 @@ class Record(Setting):
 
 
 def settings_of(systems: dict[str, System]) -> list[Setting]:
-    """Return all settings: grids as far as they fit into the cell, scattered ones, decays."""
+    """Return all settings: decays, lattices, grids as far as they fit into the cell, scattered ones."""
     found = []
     for name, system in systems.items():
         if len(system.defects) == 1:
             found.append(Setting(name, DECAY, 1, 0, 0))
+        found += [Setting(name, LATTICE, 1, L, 0) for L in system.lattices]
         for n in system.counts:
-            edge = round(n ** (1.0 / system.dimension) + 0.499)
-            found += [
-                Setting(name, GRID, n, L, 0)
-                for L in system.separations
-                if n == 1 or max(edge, 2) * L <= system.size
-            ]
+            edge = int(np.ceil(np.sqrt(n) - 1e-9))
+            found += [Setting(name, GRID, n, L, 0) for L in system.separations if edge * L <= system.size]
         found += [
             Setting(name, RANDOM, n, L, seed) for n in system.scattered for L in system.separations
             for seed in system.seeds
@@ -128,35 +131,63 @@ def settings_of(systems: dict[str, System]) -> list[Setting]:
     return found
 
 
+@dataclass(frozen=True)
+class Cores:
+    """Single cores of a system, relaxed.
+
+    Attributes
+    ----------
+    cells : unrelaxed and relaxed large cell, one a defect
+    fields : of those
+    whole : fields of cells as large as those with several defects
+    """
+
+    cells: tuple[tuple[Atoms, Relaxation], ...]
+    fields: tuple[CoreField, ...]
+    whole: tuple[CoreField, ...]
+
+
 def compute(
     settings: Sequence[Setting], context: Context, systems: dict[str, System]
 ) -> Iterator[list[Record]]:
     """Relax single cores once a system, then every arrangement, from superposed cores."""
-    known: dict[tuple[str, int], list[tuple[Atoms, Relaxation]]] = {}
-
-    def alone(name: str, size: int) -> list[tuple[Atoms, Relaxation]]:
-        if (name, size) not in known:
-            known[name, size] = [single(systems[name], defect, size) for defect in systems[name].defects]
-        return known[name, size]
-
+    known: dict[str, Cores] = {}
     for setting in settings:
         system = systems[setting.case]
+        if setting.case not in known:
+            known[setting.case] = cores_of(system)
         if setting.arrangement == DECAY:
-            yield list(shells(setting, system, *alone(setting.case, system.alone)[0]))
+            yield list(shells(setting, system, *known[setting.case].cells[0]))
         else:
-            yield [arranged(setting, system, partial(alone, setting.case))]
+            yield [arranged(setting, system, known[setting.case])]
 
 
-def single(system: System, defect: Any, size: int) -> tuple[Atoms, Relaxation]:
-    """Relax a cell with one defect.
+def cores_of(system: System) -> Cores:
+    """Relax the large cell of each defect, and from there the smaller one.
+
+    An interstitial that breaks its site's symmetry so does it in the same direction everywhere.
 
     Raises
     ------
     RelaxationError
-        It does not reach `FMAX`.
+        One does not reach `FMAX`.
     """
-    atoms = simulation_cell(system.crystal, [defect], size, 1)
-    return atoms, relax(atoms, EAM2D(), fmax=FMAX, strict=True)
+    cells, fields, whole = [], [], []
+    for defect in system.defects:
+        atoms = simulation_cell(system.crystal, [defect], system.alone, 1)
+        cells.append((atoms, relax(atoms, EAM2D(), fmax=FMAX, strict=True)))
+        fields.append(core_field(atoms, cells[-1][1].atoms))
+        smaller = simulation_cell(system.crystal, [defect], system.size, 1)
+        start = displaced(smaller, superposed(smaller, fields[-1:], 0.5 * closest_cores(smaller)))
+        whole.append(core_field(smaller, relax(start, EAM2D(), fmax=FMAX, strict=True).atoms))
+    return Cores(tuple(cells), tuple(fields), tuple(whole))
+
+
+def displaced(atoms: Atoms, u_ic: Any) -> Atoms:
+    """Return a copy that is displaced, Å."""
+    moved = atoms.copy()
+    moved.positions += u_ic
+    return moved
 
 
 def shells(setting: Setting, system: System, atoms: Atoms, relaxed: Relaxation) -> Iterator[Record]:
@@ -173,37 +204,24 @@ def shells(setting: Setting, system: System, atoms: Atoms, relaxed: Relaxation) 
                          steps=relaxed.steps, norm=rms, rest=NAN, whole=NAN, stability=NAN)  # fmt: skip
 
 
-def arranged(
-    setting: Setting, system: System, alone: Callable[[int], list[tuple[Atoms, Relaxation]]]
-) -> Record:
+def arranged(setting: Setting, system: System, cores: Cores) -> Record:
     """Relax one arrangement and compare it with superposed cores."""
     atoms = cell_of(setting, system)
-    closest = closest_cores(atoms)
-    truncated, whole = (
-        superposed(atoms, fields_of(setting, alone(size)), radius)
-        for size, radius in ((system.alone, 0.5 * closest), (system.size, None))
-    )
-    start = atoms.copy()
-    start.positions += whole  # nearer than the truncated ones: half the steps
-    found = relax(start, EAM2D(), fmax=FMAX)
+    closest, turns = closest_cores(atoms), [k % len(cores.fields) for k in range(setting.n_defects)]
+    truncated = superposed(atoms, [cores.fields[k] for k in turns], 0.5 * closest)
+    start, whole = truncated, np.full_like(truncated, NAN)
+    if setting.arrangement != LATTICE:
+        start = whole = superposed(atoms, [cores.whole[k] for k in turns], None)  # nearer: half the steps
+    found = relax(displaced(atoms, start), EAM2D(), fmax=FMAX)
     links, u_ic = bonds(atoms), found.atoms.positions - atoms.positions
-    made: dict[str, Any] = {"norm": NAN, "rest": NAN, "whole": NAN, "stability": NAN}
+    made: dict[str, Any] = dict.fromkeys(("norm", "rest", "whole", "stability"), NAN)
     if found.converged:
-        made |= {
-            "norm": strain_norm(links, u_ic),
-            "rest": strain_norm(links, u_ic - truncated),
-            "whole": strain_norm(links, u_ic - whole),
-        }
-    if found.converged and setting.arrangement == GRID:
-        made["stability"] = stability_constant(analytic_hessian(found.atoms, EAM2D()), links).value
+        for name, other in (("norm", 0.0), ("rest", truncated), ("whole", whole)):
+            made[name] = strain_norm(links, u_ic - other)
+        if setting.arrangement != RANDOM:
+            made["stability"] = stability_constant(analytic_hessian(found.atoms, EAM2D()), links).value
     return Record(**vars(setting), n_atoms=len(atoms), distance=closest / system.unit, converged=found.converged,
                   steps=found.steps, **made)  # fmt: skip
-
-
-def fields_of(setting: Setting, cells: Sequence[tuple[Atoms, Relaxation]]) -> list[CoreField]:
-    """Return the field of every core of an arrangement."""
-    fields = [core_field(atoms, found.atoms) for atoms, found in cells]
-    return [fields[k % len(fields)] for k in range(setting.n_defects)]
 
 
 def cell_of(setting: Setting, system: System) -> Atoms:
@@ -211,9 +229,8 @@ def cell_of(setting: Setting, system: System) -> Atoms:
     places = None
     if setting.arrangement == RANDOM:
         places = scattered(system, setting.n_defects, setting.separation, setting.seed)
-    return simulation_cell(
-        system.crystal, system.of(setting.n_defects), system.size, setting.separation, places
-    )
+    size = setting.separation if setting.arrangement == LATTICE else system.size
+    return simulation_cell(system.crystal, system.of(setting.n_defects), size, setting.separation, places)
 
 
 def scattered(system: System, n_defects: int, separation: int, seed: int) -> list[list[int]]:
@@ -228,9 +245,9 @@ def scattered(system: System, n_defects: int, separation: int, seed: int) -> lis
     steps = np.array([(i, j, 0) for i in reach // 2 for j in reach // 2])
     lengths = np.linalg.norm(steps @ vectors, axis=1) / system.unit
     steps = steps[(lengths > separation - 1e-6) & (lengths < separation + 1)]
-    for _ in range(1000):
+    for _ in range(20):
         places = np.zeros((1, 3), dtype=int)
-        for _ in range(50 * n_defects):
+        for _ in range(20 * n_defects):
             more = places[rng.integers(len(places))] + steps[rng.integers(len(steps))]
             tried = np.concatenate([places, [more]])
             if closest_approach(tried @ vectors, lattice, size) > (separation - 1e-6) * system.unit:
@@ -240,11 +257,6 @@ def scattered(system: System, n_defects: int, separation: int, seed: int) -> lis
     raise ValueError(f"{n_defects} cores do not fit {system.size} at random, {separation} apart; take fewer")
 
 
-def rates(dimension: int, what: str) -> tuple[str, str]:
-    """Return the exponents of L_D (or the distance) and n_D that theory has, as text."""
-    return {"rest": (f"{-dimension / 2:g}", "0.5"), "decay": (f"{-dimension:g}", "-")}.get(what, ("-", "-"))
-
-
 def summarise(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Fit the exponents.
 
@@ -252,75 +264,72 @@ def summarise(records: Sequence[Record]) -> list[dict[str, Any]]:
     -------
     list of dict
         For each case and arrangement, and for "rest" and "whole" of the cores and the "decay": "values", means over
-        what has that distance by n_defects; "distance" and "count", the exponents of L_D (or of the distance from the
-        core, from 3 lengths on) and of n_D as `Estimate`, None where nothing determines one; "n", how many; "lost",
-        arrangements that did not converge; "softest", the smallest stability constant.
+        what has that distance, by n_defects; "distance", by n_defects the exponent of L_D (or of the distance from
+        the core, from 3 lengths on); "count", by distance the exponent of n_D; all `Estimate`; "lost", arrangements
+        that did not converge; "softest", the smallest stability constant.
     """
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         groups.setdefault((record.case, record.arrangement), []).append(record)
-    found = []
-    for (case, arrangement), own in groups.items():
-        kinds = ("decay",) if arrangement == DECAY else ("rest", "whole")
-        found += [
-            {"case": case, "arrangement": arrangement, "what": what, **_summary(own, what)} for what in kinds
-        ]
-    return found
+    kinds = {DECAY: (DECAY,), LATTICE: ("rest",)}
+    return [
+        {"case": case, "arrangement": arrangement, "what": what, **_summary(own, what)}
+        for (case, arrangement), own in groups.items()
+        for what in kinds.get(arrangement, ("rest", "whole"))
+    ]
 
 
 def _summary(records: Sequence[Record], what: str) -> dict[str, Any]:
     name = "norm" if what == DECAY else what
-    # A single core superposed from the same cell leaves round-off.
-    good = [r for r in records if r.converged and not (what == "whole" and r.n_defects == 1)]
-    used = [r for r in good if what != DECAY or r.distance >= 3]
-    y, L, n = (np.array([getattr(r, x) for r in used]) for x in (name, "distance", "n_defects"))
-    distance: Estimate | None = None
-    count: Estimate | None = None
-    if len(set(n)) > 1 and len(set(L)) > 1:
-        distance, count = exponents(y, L, n)
-    elif len(set(L)) > 2:
-        (distance,) = exponents(y, L)
+    good = [r for r in records if r.converged]
+    values, slopes = {}, {}
+    for n in sorted({r.n_defects for r in good}):
+        own = [(r.distance, getattr(r, name)) for r in good if r.n_defects == n]
+        values[n] = {
+            D: float(np.mean([y for x, y in own if round(x) == D]))
+            for D in sorted({round(x) for x, _ in own})
+        }
+        used = np.array([(x, y) for x, y in own if what != DECAY or x >= 3])
+        if len(np.unique(used[:, 0].round())) > 2:
+            (slopes[n],) = exponents(used[:, 1], used[:, 0])
     return {
-        "values": {
-            m: {
-                D: float(
-                    np.mean([getattr(r, name) for r in good if (r.n_defects, round(r.distance)) == (m, D)])
-                )
-                for D in sorted({round(r.distance) for r in good if r.n_defects == m})
-            }
-            for m in sorted({r.n_defects for r in good})
-        },
-        "distance": distance,
-        "count": count,
-        "n": len(used),
-        "lost": sum(not r.converged for r in records),
+        "values": values,
+        "distance": slopes,
+        "count": _counts(values),
+        "lost": len(records) - len(good),
         "softest": min((r.stability for r in good if np.isfinite(r.stability)), default=NAN),
     }
 
 
+def _counts(values: dict[int, dict[int, float]]) -> dict[int, Estimate]:
+    """Fit the exponent of n_D at every distance that three or more counts have."""
+    found = {}
+    for D in sorted({D for own in values.values() for D in own}):
+        pairs = [(n, own[D]) for n, own in values.items() if D in own]
+        if len(pairs) > 2:
+            (found[D],) = exponents([y for _, y in pairs], [n for n, _ in pairs])
+    return found
+
+
 def table(records: Sequence[Record], dimensions: dict[str, int]) -> Table:
-    """Return head and rows: values by distance, exponents beside the theory's."""
-    shown = (2, 3, *FAR)
-    head = ["case", "what, Å", "cores", "n_D", *map(str, shown), "slope", "theory", "in n_D", "theory"]
+    """Return head and rows: values by distance, slopes beside the theory's; below, exponents of n_D."""
+    summary = summarise(records)
+    shown = sorted({D for s in summary if s["what"] == "rest" for own in s["values"].values() for D in own})
+    head = ["case", "what, Å", "cores", "n_D", *map(str, shown), "slope", "theory"]
     rows = []
-    for s in summarise(records):
-        line = [s["case"], {"decay": "|Du|", "rest": "rest", "whole": "rest, whole fields"}[s["what"]]]
-        theory = rates(dimensions[s["case"]], s["what"])
-        last = list(s["values"])[-1:]
+    for s in summary:
+        d, what = dimensions[s["case"]], s["what"]
+        theory = {"rest": f"{-d / 2:g}", DECAY: f"{-d:g}"}.get(what, "-")
+        line = [s["case"], {DECAY: "|Du|", "rest": "rest", "whole": "rest of whole fields"}[what]]
+        line.append("alone" if what == DECAY else s["arrangement"])
         for n, values in s["values"].items():
             numbers = [f"{values[D]:.2e}" if D in values else "-" for D in shown]
-            where = "alone" if s["arrangement"] == DECAY else s["arrangement"]
-            fits = (
-                [_text(s["distance"]), theory[0], _text(s["count"]), theory[1]]
-                if [n] == last
-                else ["", "", "", ""]
-            )
-            rows.append([*line, where, str(n), *numbers, *fits])
+            rows.append([*line, str(n), *numbers, str(s["distance"].get(n, "-")), theory])
+        if s["count"]:
+            numbers = [str(s["count"].get(D, "-")) for D in shown]
+            rows.append([*line[:1], f"exponent of n_D, {line[1]}", line[2], "", *numbers, "",
+                         "0.5" if what == "rest" else "-"])  # fmt: skip
     return head, rows
-
-
-def _text(estimate: Estimate | None) -> str:
-    return "-" if estimate is None else str(estimate)
 
 
 def study_of(systems: dict[str, System]) -> Study:
@@ -330,7 +339,7 @@ def study_of(systems: dict[str, System]) -> Study:
         lambda protocol: settings_of(systems),
         lambda settings, context: compute(settings, context, systems),
         lambda records: table(records, {name: system.dimension for name, system in systems.items()}),
-        (DEFAULT,), 3, "20 minutes",
+        (DEFAULT,), 3, "15 minutes",
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 A core's displacement comes from a cell with this defect alone. Cut off smoothly, it is
 
-    (T_R u)(l) = eta(|l| / R) (u(l) - a),   a the mean of u over the annulus R/2 < |l| < R,
+    (T_R u)(l) = eta(|l| / R) (u(l) - a),   a the weighted mean of u over the annulus R/2 < |l| < R,
 
 eta one within R/2 and zero beyond R. The theorem: with cores at least L_D apart and R = L_D / 2, the equilibrium is
 the sum of the T_R u, each at its core, and a rest with ||D rest|| <= C sqrt(n_D) L_D^(-d/2).
@@ -73,10 +73,11 @@ class CoreField:
         return u_xc
 
     def _outside(self, radius: float) -> Floats:
-        """Return a, the mean over the annulus."""
-        r = np.linalg.norm(self.offsets_xc, axis=1)
-        ring = (r > 0.5 * radius) & (r < radius)
-        return self.u_xc[ring].mean(axis=0) if ring.any() else np.zeros(3)
+        """Return a, the mean over the annulus, weighted by eta (1 - eta): no jump where sites are on its edges."""
+        eta = cutoff(np.linalg.norm(self.offsets_xc, axis=1) / radius)
+        weights = eta * (1.0 - eta)
+        total = weights.sum()
+        return np.asarray(weights @ self.u_xc / total) if total > 0.0 else np.zeros(3)
 
     @cached_property
     def _tree(self) -> Any:
