@@ -119,7 +119,7 @@ def test_table_has_the_exponents_of_the_data():
     rest, whole, decay = theorem21.summarise(found)
     for s, slope, power in ((rest, -1.0, 0.5), (whole, -2.0, 1.0)):
         assert [e.value for e in s["distance"].values()] == pytest.approx([slope] * 3)
-        assert {D: e.value for D, e in s["count"].items()} == pytest.approx({D: power for D in (4, 8, 12)})
+        assert {D: e.value for D, e in s["count"].items()} == pytest.approx(dict.fromkeys((4, 8, 12), power))
     assert decay["distance"][1].value == pytest.approx(-2.0)
     assert not decay["count"]
     assert rest["values"][4][8] == pytest.approx(0.75)
@@ -141,7 +141,7 @@ def test_table_has_the_exponents_of_the_data():
 def test_picture_has_every_arrangement(records):
     figure = figure_of("theorem21", records)
     left = figure.axes[0]
-    points = np.concatenate([line.get_xydata() for line in left.lines if line.get_marker() in "ox"])
+    points = np.concatenate([line.get_xydata() for line in left.lines if line.get_marker() in "sox"])
     assert len(points) == sum(r.arrangement != DECAY for r in records)
 
 

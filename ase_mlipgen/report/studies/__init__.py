@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ase_mlipgen.report.studies.cells import cells_figure
 from ase_mlipgen.report.studies.certificate import certificates_figure
 from ase_mlipgen.report.studies.matching import matching_figure
 from ase_mlipgen.report.studies.table1 import table1_figure
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIGURES: dict[str, Callable[[Sequence[Any]], "Figure"]] = {
+    "cells": cells_figure,
     "theorem21": theorem21_figure,
     "table1": table1_figure,
     "matching": matching_figure,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MARKS = {"grid": "o", "random": "x"}
+MARKS = {"lattice": "s", "grid": "o", "random": "x"}
 
 
 @styled
@@ -24,7 +24,7 @@ def theorem21_figure(records: Sequence[Any]) -> "Figure":
         own = [r for r in records if r.case == case and r.converged]
         colour = CYCLE[k % len(CYCLE)]
         _draw_rest(left, own, "rest", colour, case)
-        _draw_rest(middle, [r for r in own if r.n_defects > 1], "whole", colour, None)
+        _draw_rest(middle, [r for r in own if r.arrangement != "lattice"], "whole", colour, None)
         decay = sorted((r.distance, r.norm) for r in own if r.arrangement == "decay")
         if decay:
             right.plot(*np.array(decay).T, ".", ms=4, color=colour)
