@@ -74,9 +74,10 @@ def _draw_row(axes: "Axes", records: Sequence[Any]) -> None:
     for record in records:
         atoms = cell_of(record)
         right = _draw_atoms(axes, atoms, record, np.array([x, 0.0]), 3.0 if solid else 9.0, 6.0)
+        text = f"L = {record.size}\n{record.n_atoms} atoms"
         axes.annotate(
-            f"L = {record.size}\n{record.n_atoms} atoms", (0.5 * (x + right), 0.0), xytext=(0, -5), color=INK, fontsize=7,
-            textcoords="offset points", ha="center", va="top",
+            text, (0.5 * (x + right), 0.0), xytext=(0, -5), color=INK, fontsize=7, textcoords="offset points",
+            ha="center", va="top",
         )  # fmt: skip
         x = right + (4.0 if solid else 3.5)
     what = "silicon" if solid else "the sheet"
@@ -92,7 +93,7 @@ def _draw_atoms(axes: "Axes", atoms: Any, record: Any, origin: Any, dot: float, 
     project = SHEAR if solid else np.eye(3)[:, :2]
     order = np.argsort(-atoms.positions[:, 2])
     points = atoms.positions[order] @ project + origin
-    axes.scatter(*points.T, s=dot, color=GREY, linewidths=0)
+    axes.scatter(points[:, 0], points[:, 1], s=dot, color=GREY, linewidths=0)
     corners = [np.array(c) for c in product((0, 1), repeat=3 if solid else 2)]
     ends = np.array([c @ vectors[: len(c)] @ project for c in corners]) + origin
     for one, other in product(range(len(corners)), repeat=2):
@@ -111,6 +112,8 @@ def _draw_cores(axes: "Axes", atoms: Any, record: Any) -> None:
     width = 0.5 * 2.72711 * record.separation
     for k, centre in enumerate(centres):
         own = distance[:, k] < width
-        axes.scatter(*atoms.positions[own][:, :2].T, s=0.9, color=HOODS[k % len(HOODS)], linewidths=0)
+        axes.scatter(
+            atoms.positions[own, 0], atoms.positions[own, 1], s=0.9, color=HOODS[k % len(HOODS)], linewidths=0
+        )
         t = np.linspace(0.0, 2.0 * np.pi, 60)
         axes.plot(centre[0] + width * np.cos(t), centre[1] + width * np.sin(t), color=PALE, lw=0.8, zorder=0)
