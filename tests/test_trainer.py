@@ -77,6 +77,14 @@ def test_another_fit_to_the_same_rows_is_that_of_a_trainer_of_its_own():
         small(matching=("energies",)).refitted("exact", 1e-6)
 
 
+def test_weights_by_the_theory_are_looked_for_anew_at_another_tolerance():
+    trainer = small(weights="theory", matching=("energies",), rtol=1e-2)
+    again = trainer.refitted(("energies",), 1e-5)
+    own = small(weights="theory", matching=("energies",), rtol=1e-5)
+    np.testing.assert_array_equal(again.fit().coefficients, own.fit().coefficients)
+    assert again.balance().trials == own.balance().trials != trainer.balance().trials
+
+
 def test_errors_are_those_of_the_calculator(copper):
     """Energy and force RMSEs against a direct evaluation by EMT itself on the test cells."""
     energy, force = [], []
