@@ -1,6 +1,5 @@
-"""Exponents of power laws with intervals of confidence, by least squares or seeds. Enter at `exponents`, `mean`."""
+"""Exponents of power laws of several variables, with intervals of confidence. Enter at `exponents`."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -39,12 +38,3 @@ def exponents(y: npt.ArrayLike, *x: npt.ArrayLike, level: float = LEVEL) -> list
         variance = float(np.sum((logs - A @ found) ** 2)) / free
         half = student.ppf(0.5 + 0.5 * level, free) * np.sqrt(variance * np.diag(np.linalg.inv(A.T @ A)))
     return [Estimate(float(p), float(h)) for p, h in zip(found[1:], half[1:], strict=True)]
-
-
-def mean(values: Sequence[float], level: float = LEVEL) -> Estimate:
-    """Return the mean of independent values, such as slopes of seeds, with Student's interval."""
-    found = np.asarray(values, dtype=float)
-    if len(found) < 2:
-        return Estimate(float(found.mean()), float("nan"))
-    half = student.ppf(0.5 + 0.5 * level, len(found) - 1) * found.std(ddof=1) / np.sqrt(len(found))
-    return Estimate(float(found.mean()), float(half))

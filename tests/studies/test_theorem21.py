@@ -10,7 +10,7 @@ from ase_mlipgen.defects import Vacancy, simulation_cell
 from ase_mlipgen.report.studies import figure_of
 from ase_mlipgen.studies import theorem21
 from ase_mlipgen.studies.cases import SHEET
-from ase_mlipgen.studies.confidence import exponents, mean
+from ase_mlipgen.studies.confidence import exponents
 from ase_mlipgen.studies.study import Context
 from ase_mlipgen.studies.theorem21 import DECAY, GRID, LATTICE, RANDOM, Record, Setting, System
 from ase_mlipgen.theory.superposition import closest_cores
@@ -153,9 +153,6 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
         (found,) = exponents(x**-1.0 * np.exp(0.1 * rng.normal(size=5)), x)
         inside += abs(found.value + 1.0) < found.half
     assert 0.92 < inside / 400 < 0.98
-    inside = sum(abs(e.value) < e.half for e in (mean(rng.normal(size=5)) for _ in range(400)))
-    assert 0.92 < inside / 400 < 0.98
-    assert np.isnan(mean([1.0]).half)
     assert np.isnan(exponents([1.0, 0.5], [1.0, 2.0])[0].half)
     with pytest.raises(ValueError, match="do not determine"):
         exponents([1.0, 2.0], [3.0, 3.0])
