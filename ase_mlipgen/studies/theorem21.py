@@ -75,7 +75,7 @@ SEEDS = (0, 1, 2, 3, 4)
 TUNGSTEN = bulk("W", cubic=True, a=3.1648)
 SYSTEMS = {
     "vacancy": System(SHEET, 2.72711, (Vacancy(),), 72, 120, COUNTS, FAR, WIDE, (4,), SEEDS),
-    "interstitial": System(SHEET, 2.72711, (HOLLOW,), 72, 120, COUNTS, FAR, WIDE, (4,), SEEDS),
+    "interstitial": System(SHEET, 2.72711, (HOLLOW,), 72, 120, COUNTS, FAR, WIDE, (4,), SEEDS[:2]),
     "mixed": System(SHEET, 2.72711, (Vacancy(), HOLLOW), 72, 120, (4,), FAR[1:]),
     "tungsten": System(
         TUNGSTEN, 3.1648, (Vacancy(),), 12, 18, (2, 4), (3, 4, 6), (3, 4, 6, 8, 10, 12), dimension=3
