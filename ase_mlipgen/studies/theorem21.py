@@ -284,14 +284,14 @@ def _summary(records: Sequence[Record], what: str) -> dict[str, Any]:
     good = [r for r in records if r.converged]
     values, slopes = {}, {}
     for n in sorted({r.n_defects for r in good}):
-        own = [(r.distance, getattr(r, name)) for r in good if r.n_defects == n]
+        own = [r for r in good if r.n_defects == n]
         values[n] = {
-            D: float(np.mean([y for x, y in own if round(x) == D]))
-            for D in sorted({round(x) for x, _ in own})
+            D: float(np.mean([getattr(r, name) for r in own if _nominal(r) == D]))
+            for D in sorted({*map(_nominal, own)})
         }
-        used = np.array([(x, y) for x, y in own if what != DECAY or x >= 3])
-        if len(np.unique(used[:, 0].round())) > 2:
-            (slopes[n],) = exponents(used[:, 1], used[:, 0])
+        used = [r for r in own if what != DECAY or r.distance >= 3]
+        if len({*map(_nominal, used)}) > 2:
+            (slopes[n],) = exponents([getattr(r, name) for r in used], [r.distance for r in used])
     return {
         "values": values,
         "distance": slopes,
@@ -299,6 +299,11 @@ def _summary(records: Sequence[Record], what: str) -> dict[str, Any]:
         "lost": len(records) - len(good),
         "softest": min((r.stability for r in good if np.isfinite(r.stability)), default=NAN),
     }
+
+
+def _nominal(record: Record) -> int:
+    """Return L_D as asked for, or the radius of the shell."""
+    return record.separation or round(record.distance)
 
 
 def _counts(values: dict[int, dict[int, float]]) -> dict[int, Estimate]:

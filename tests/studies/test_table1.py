@@ -15,7 +15,16 @@ from ase_mlipgen.studies.cases import SHEET
 from ase_mlipgen.studies.fits import trainer_of
 from ase_mlipgen.studies.springs import WithSprings
 from ase_mlipgen.studies.study import DEFAULT, PAPER, Context
-from ase_mlipgen.studies.table1 import ALL, ENERGIES_FORCES, LENGTH, RIGHT, SPRINGS, STIFFNESS, Record
+from ase_mlipgen.studies.table1 import (
+    ALL,
+    ENERGIES_FORCES,
+    HESSIANS,
+    LENGTH,
+    RIGHT,
+    SPRINGS,
+    STIFFNESS,
+    Record,
+)
 from ase_mlipgen.theory.force_constants import force_constants
 from ase_mlipgen.theory.pieces import with_calculator
 
@@ -82,8 +91,14 @@ def test_a_wrong_fit_has_right_forces_and_wrong_force_constants(tmp_path):
 
 def test_settings_have_three_limits_and_the_paper_one():
     found = table1.settings_of(table1.STUDIED, DEFAULT)
-    assert len(set(found)) == len(found) == 5 * (5 * 3 + 6)
-    assert {(s.limit, s.samples) for s in found} == {(1, RIGHT), (1, SPRINGS), (2, RIGHT), (3, RIGHT)}
+    assert len(set(found)) == len(found) == 5 * ((5 + 4) * 4 + 6)
+    assert {(s.limit, s.samples) for s in found} == {
+        (1, RIGHT),
+        (1, SPRINGS),
+        (2, RIGHT),
+        (2, HESSIANS),
+        (3, RIGHT),
+    }
     assert {s.matching for s in found if s.limit == 2} == {ALL}
     paper = table1.settings_of(table1.STUDIED, PAPER)
     assert {(s.limit, s.size, s.matching) for s in paper} == {(3, 12, ())}

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ase_mlipgen.report.style import CYCLE, GREY, INK, distances, logarithmic, new_figure, styled
-from ase_mlipgen.studies.table1 import RIGHT, groups_of, rates
+from ase_mlipgen.studies.table1 import HESSIANS, RIGHT, SPRINGS, groups_of, rates
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+WITH = {RIGHT: "", SPRINGS: ", force constants 7 % off", HESSIANS: ", Hessian fitted"}
 
 
 @styled
@@ -39,7 +41,7 @@ def _draw_sizes(axes: "Axes", groups: dict[tuple[str, int, str], list[Any]], k: 
         axes.plot([r.size for r in good], [rate.y(r) for r in good], ".", ms=3, color=colour, alpha=0.5)
         sizes = sorted({r.size for r in good})
         medians = [float(np.median([rate.y(r) for r in good if r.size == size])) for size in sizes]
-        what = f"limit {limit}" + ("" if samples == RIGHT else ", force constants 7 % off")
+        what = f"limit {limit}{WITH[samples]}"
         axes.plot(sizes, medians, "-" if case == "vacancy" else "--", color=colour, label=f"{case}: {what}")
         if medians:
             tops[rate.theory] = max(tops.get(rate.theory, 0.0), medians[0] / sizes[0] ** rate.theory)
