@@ -266,7 +266,7 @@ def summarise(records: Sequence[Record]) -> list[dict[str, Any]]:
         For each case and arrangement, and for "rest" and "whole" of the cores and the "decay": "values", means over
         what has that distance, by n_defects; "distance", by n_defects the exponent of L_D (or of the distance from
         the core, from 3 lengths on); "count", by distance the exponent of n_D; all `Estimate`; "lost", arrangements
-        that did not converge; "softest", the smallest stability constant.
+        that did not converge; "softest", by n_defects the smallest stability constant.
     """
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
@@ -282,13 +282,14 @@ def summarise(records: Sequence[Record]) -> list[dict[str, Any]]:
 def _summary(records: Sequence[Record], what: str) -> dict[str, Any]:
     name = "norm" if what == DECAY else what
     good = [r for r in records if r.converged]
-    values, slopes = {}, {}
+    values, slopes, softest = {}, {}, {}
     for n in sorted({r.n_defects for r in good}):
         own = [r for r in good if r.n_defects == n]
         values[n] = {
             D: float(np.mean([getattr(r, name) for r in own if _nominal(r) == D]))
             for D in sorted({*map(_nominal, own)})
         }
+        softest[n] = min((r.stability for r in own if np.isfinite(r.stability)), default=NAN)
         used = [r for r in own if what != DECAY or r.distance >= 3]
         if len({*map(_nominal, used)}) > 2:
             (slopes[n],) = exponents([getattr(r, name) for r in used], [r.distance for r in used])
@@ -297,7 +298,7 @@ def _summary(records: Sequence[Record], what: str) -> dict[str, Any]:
         "distance": slopes,
         "count": _counts(values),
         "lost": len(records) - len(good),
-        "softest": min((r.stability for r in good if np.isfinite(r.stability)), default=NAN),
+        "softest": softest,
     }
 
 
@@ -320,21 +321,34 @@ def table(records: Sequence[Record], dimensions: dict[str, int]) -> Table:
     """Return head and rows: values by distance, slopes beside the theory's; below, exponents of n_D."""
     summary = summarise(records)
     shown = sorted({D for s in summary if s["what"] == "rest" for own in s["values"].values() for D in own})
-    head = ["case", "what, Å", "cores", "n_D", *map(str, shown), "slope", "theory"]
+    head = ["case", "what, Å", "cores", "n_D", *map(str, shown), "slope", "theory", "least stability"]
     rows = []
     for s in summary:
         d, what = dimensions[s["case"]], s["what"]
         theory = {"rest": f"{-d / 2:g}", DECAY: f"{-d:g}"}.get(what, "-")
-        line = [s["case"], {DECAY: "|Du|", "rest": "rest", "whole": "rest of whole fields"}[what]]
+        line = [s["case"], {DECAY: "rms of Du(l)", "rest": "rest", "whole": "rest of whole fields"}[what]]
         line.append("alone" if what == DECAY else s["arrangement"])
         for n, values in s["values"].items():
             numbers = [f"{values[D]:.2e}" if D in values else "-" for D in shown]
-            rows.append([*line, str(n), *numbers, str(s["distance"].get(n, "-")), theory])
+            rows.append(
+                [
+                    *line,
+                    str(n),
+                    *numbers,
+                    str(s["distance"].get(n, "-")),
+                    theory,
+                    _text(s["softest"][n], what),
+                ]
+            )
         if s["count"]:
             numbers = [str(s["count"].get(D, "-")) for D in shown]
             rows.append([*line[:1], f"exponent of n_D, {line[1]}", line[2], "", *numbers, "",
-                         "0.5" if what == "rest" else "-"])  # fmt: skip
+                         "0.5" if what == "rest" else "-", ""])  # fmt: skip
     return head, rows
+
+
+def _text(stability: float, what: str) -> str:
+    return f"{stability:.3f}" if what == "rest" and np.isfinite(stability) else "-"
 
 
 def study_of(systems: dict[str, System]) -> Study:

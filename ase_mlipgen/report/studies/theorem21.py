@@ -36,14 +36,14 @@ def theorem21_figure(records: Sequence[Any]) -> "Figure":
         distances(axes)
         logarithmic(axes, "y")
     left.set(
-        xlabel="least distance of cores L_D (r0; lattice constants)", ylabel="||D rest|| / sqrt(n_D) (Å)"
+        xlabel="least distance L_D (r0; tungsten: a)", ylabel="||D rest|| / sqrt(n_D) (Å)"
     )
     left.set_title("truncated cores; grey: theory", color=INK)
     middle.set(
-        xlabel="least distance of cores L_D (r0; lattice constants)", ylabel="||D rest|| / sqrt(n_D) (Å)"
+        xlabel="least distance L_D (r0; tungsten: a)", ylabel="||D rest|| / sqrt(n_D) (Å)"
     )
     middle.set_title("whole fields superposed", color=INK)
-    right.set(xlabel="distance from the core |l| (r0; lattice constants)", ylabel="rms of |Du(l)| (Å)")
+    right.set(xlabel="distance from the core (r0; tungsten: a)", ylabel="rms of |Du(l)| (Å)")
     right.set_title("decay of a core; grey: theory", color=INK)
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=len(cases))
     return figure
