@@ -46,6 +46,8 @@ HESSIAN_WEIGHT = 1000.0
 """Å^4/eV^2, of squared residuals of the relaxed cell's Hessian; forces have one."""
 E0 = {"W": -6.33802}
 """eV: one for both references."""
+FAR = 8
+"""L from which on training cells are far more than twice the cutoff wide."""
 LARGE = 12
 """L of the third limit."""
 TIGHT = 1e-7
@@ -257,7 +259,7 @@ def summarise(records: Sequence[Record]) -> list[dict[str, Any]]:
     -------
     list of dict
         For each case, limit, kind of samples and rate: "rate"; "values", medians over seeds by size or (third limit)
-        by tolerance; "slope" over seeds, a `Slope` or None; "percent", the median error of the homogeneous force
+        by tolerance; "slope" over seeds, and that "far", from L = 8 on, `Slope` or None; "percent", the median error of the homogeneous force
         constants by size; "lost", fits without a minimum.
     """
     found = []
@@ -265,15 +267,20 @@ def summarise(records: Sequence[Record]) -> list[dict[str, Any]]:
         good = [r for r in own if np.isfinite(r.geometry)]
         key = "rtol" if limit == 3 else "size"
         for rate in rates(limit):
-            slope: Slope | None = slope_over_seeds(
-                [rate.x(r) for r in good], [rate.y(r) for r in good], [r.seed for r in good]
-            )
+            far = [r for r in good if r.size >= FAR] if limit < 3 else []
             found.append({
-                "case": case, "limit": limit, "samples": samples, "rate": rate, "slope": slope,
-                "values": _medians(good, key, rate.y), "percent": _medians(good, key, lambda r: r.eps_FC_hom_percent),
+                "case": case, "limit": limit, "samples": samples, "rate": rate,
+                "slope": slope_of(good, rate), "far": slope_of(far, rate), "values": _medians(good, key, rate.y), "percent": _medians(good, key, lambda r: r.eps_FC_hom_percent),
                 "lost": len(own) - len(good),
             })  # fmt: skip
     return found
+
+
+def slope_of(records: Sequence[Record], rate: Rate) -> Slope | None:
+    """Return the exponent of a rate over seeds, or None where there is too little."""
+    return slope_over_seeds(
+        [rate.x(r) for r in records], [rate.y(r) for r in records], [r.seed for r in records]
+    )
 
 
 def _medians(records: Sequence[Record], key: str, y: Callable[[Record], float]) -> dict[float, float]:
@@ -285,7 +292,7 @@ def table(records: Sequence[Record]) -> Table:
     """Return head and rows: the limit, errors at both ends of the sweep, slope and Table 1's rate."""
     head = [
         "defect", "limit", "matched", "fitted to samples of", "error", "over", "least L (loosest fit)",
-        "L = 12 (tightest fit)", "force constants off, %", "slope", "Table 1",
+        "L = 12 (tightest fit)", "force constants off, %", "slope", "from L = 8 on", "Table 1",
     ]  # fmt: skip
     matched = {1: "energies, forces", 2: "energies, forces, force constants", 3: "-"}
     rows = []
@@ -298,7 +305,7 @@ def table(records: Sequence[Record]) -> Table:
         samples = SAID[s["samples"]]
         rows.append([
             s["case"], str(s["limit"]), matched[s["limit"]], samples, s["rate"].name, s["rate"].over, *ends, off,
-            "-" if s["slope"] is None else str(s["slope"]), f"{s['rate'].theory:g}",
+            *("-" if s[name] is None else str(s[name]) for name in ("slope", "far")), f"{s['rate'].theory:g}",
         ])  # fmt: skip
     return head, rows
 

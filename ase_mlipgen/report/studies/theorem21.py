@@ -35,13 +35,9 @@ def theorem21_figure(records: Sequence[Any]) -> "Figure":
     for axes in (left, middle, right):
         distances(axes)
         logarithmic(axes, "y")
-    left.set(
-        xlabel="least distance L_D (r0; tungsten: a)", ylabel="||D rest|| / sqrt(n_D) (Å)"
-    )
+    left.set(xlabel="least distance L_D (r0; tungsten: a)", ylabel="||D rest|| / sqrt(n_D) (Å)")
     left.set_title("truncated cores; grey: theory", color=INK)
-    middle.set(
-        xlabel="least distance L_D (r0; tungsten: a)", ylabel="||D rest|| / sqrt(n_D) (Å)"
-    )
+    middle.set(xlabel="least distance L_D (r0; tungsten: a)", ylabel="||D rest|| / sqrt(n_D) (Å)")
     middle.set_title("whole fields superposed", color=INK)
     right.set(xlabel="distance from the core (r0; tungsten: a)", ylabel="rms of |Du(l)| (Å)")
     right.set_title("decay of a core; grey: theory", color=INK)
