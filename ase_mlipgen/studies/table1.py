@@ -55,7 +55,7 @@ TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 SEEDS = (0, 1, 2, 3, 4)
 MATCHINGS = (None, ENERGIES_FORCES, ALL)
 VACANCY = replace(
-    CASES["sheet"], name="vacancy", sizes=(5, 6, 8, 10, LARGE), seeds=SEEDS, matchings=MATCHINGS,
+    CASES["sheet"], name="vacancy", sizes=(5, 6, 8, 10, LARGE, 16), seeds=SEEDS, matchings=MATCHINGS,
     options={**CASES["sheet"].options, "n_test": 20, "E0": E0},
 )  # fmt: skip
 INTERSTITIAL = replace(
@@ -117,7 +117,7 @@ def settings_of(cases: Mapping[str, Case], protocol: str, degree: int = 12, orde
                 if protocol == DEFAULT:
                     found += [one(matching=m, rtol=TIGHT, limit=k, samples=RIGHT)
                               for k, m in ((1, ENERGIES_FORCES), (2, ALL))]  # fmt: skip
-                if size == max(case.sizes) and case.name == "vacancy":
+                if size == LARGE and case.name == "vacancy":
                     found += [one(matching=(), rtol=rtol, limit=3, samples=RIGHT) for rtol in TOLERANCES]
                 if protocol == DEFAULT:
                     found.append(one(matching=ENERGIES_FORCES, rtol=TIGHT, limit=1, samples=SPRINGS))
@@ -259,7 +259,8 @@ def summarise(records: Sequence[Record]) -> list[dict[str, Any]]:
     -------
     list of dict
         For each case, limit, kind of samples and rate: "rate"; "values", medians over seeds by size or (third limit)
-        by tolerance; "slope" over seeds, and that "far", from L = 8 on, `Slope` or None; "percent", the median error of the homogeneous force
+        by tolerance; "slope" over seeds, and that "far", from L = 8 on, `Slope` or None; "percent", the median error
+        of the homogeneous force
         constants by size; "lost", fits without a minimum.
     """
     found = []
@@ -270,7 +271,8 @@ def summarise(records: Sequence[Record]) -> list[dict[str, Any]]:
             far = [r for r in good if r.size >= FAR] if limit < 3 else []
             found.append({
                 "case": case, "limit": limit, "samples": samples, "rate": rate,
-                "slope": slope_of(good, rate), "far": slope_of(far, rate), "values": _medians(good, key, rate.y), "percent": _medians(good, key, lambda r: r.eps_FC_hom_percent),
+                "slope": slope_of(good, rate), "far": slope_of(far, rate), "values": _medians(good, key, rate.y),
+                "percent": _medians(good, key, lambda r: r.eps_FC_hom_percent),
                 "lost": len(own) - len(good),
             })  # fmt: skip
     return found
@@ -292,7 +294,7 @@ def table(records: Sequence[Record]) -> Table:
     """Return head and rows: the limit, errors at both ends of the sweep, slope and Table 1's rate."""
     head = [
         "defect", "limit", "matched", "fitted to samples of", "error", "over", "least L (loosest fit)",
-        "L = 12 (tightest fit)", "force constants off, %", "slope", "from L = 8 on", "Table 1",
+        "largest L (tightest fit)", "force constants off, %", "slope", "from L = 8 on", "Table 1",
     ]  # fmt: skip
     matched = {1: "energies, forces", 2: "energies, forces, force constants", 3: "-"}
     rows = []
