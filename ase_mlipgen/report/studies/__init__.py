@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 from ase_mlipgen.report.studies.certificate import certificates_figure
 from ase_mlipgen.report.studies.matching import matching_figure
 from ase_mlipgen.report.studies.table1 import table1_figure
+from ase_mlipgen.report.studies.table2 import table2_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIGURES: dict[str, Callable[[Sequence[Any]], "Figure"]] = {
     "table1": table1_figure,
+    "table2": table2_figure,
     "matching": matching_figure,
     "certificate": certificates_figure,
 }
