@@ -28,7 +28,9 @@ def table2_figure(records: Sequence[Any]) -> "Figure":
     upper, lower = figure.subplots(2, 4)
     plain, matched = by_fit(records, False), by_fit(records, True)
     tightest = min(r.rtol for r in records)
-    for axes, (name, label) in zip(upper, {**ERRORS, "fit_time": "time of a fit (s)"}.items(), strict=True):
+    for axes, (name, label) in zip(
+        upper, {**ERRORS, "processor_time": "processor time of a fit (s)"}.items(), strict=True
+    ):
         _over_functions(axes, plain, name, tightest, "o-")
         if name in ERRORS and name not in MATCHED_TO_ROUND_OFF:
             _over_functions(axes, matched, name, tightest, "^:")
