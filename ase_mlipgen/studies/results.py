@@ -164,7 +164,7 @@ def difference(here: Sequence[Any], there: Sequence[Any], key: Any) -> Differenc
 
     Parameters
     ----------
-    here, there : records
+    here, there : records; those of one key are compared in their order
     key : function (record) -> what tells it from others
 
     Returns
@@ -173,8 +173,8 @@ def difference(here: Sequence[Any], there: Sequence[Any], key: Any) -> Differenc
         The largest: of floats relative to the value, where they differ by more than `ROUND_OFF`; infinite for anything
         else that is not equal.
     """
-    known = {key(record): record for record in there}
-    pairs = [(record, known[key(record)]) for record in here if key(record) in known]
+    known, own = _grouped(there, key), _grouped(here, key)
+    pairs = [pair for place in own if place in known for pair in zip(own[place], known[place], strict=False)]
     worst = Difference(n_compared=len(pairs))
     for one, other in pairs:
         for field in fields(one):
@@ -183,6 +183,14 @@ def difference(here: Sequence[Any], there: Sequence[Any], key: Any) -> Differenc
             if off > worst.relative:
                 worst = replace(worst, relative=off, name=field.name, here=x, there=y, record=key(one))
     return worst
+
+
+def _grouped(records: Sequence[Any], key: Any) -> dict[Any, list[Any]]:
+    """Return the records of each key, in order: a setting may have several."""
+    groups: dict[Any, list[Any]] = {}
+    for record in records:
+        groups.setdefault(key(record), []).append(record)
+    return groups
 
 
 def _off(x: Any, y: Any) -> float:

@@ -328,22 +328,20 @@ def test_certify_takes_a_structure_and_refine_makes_a_model(run, tmp_path):
 def test_study_draws_one_figure(tmp_path, monkeypatch):
     from dataclasses import replace
 
-    from ase_mlipgen.studies import cases
+    from ase_mlipgen.studies import cases, catalogue, certificate
 
     sheet = cases.CASES["sheet"]
     small = replace(
         sheet, sizes=(5,), degrees=(8,), seeds=(0,), options={**sheet.options, "n_train": 15},
         large=lambda size: [simulation_cell(sheet.crystal, [Vacancy()], 14, 6)],
     )  # fmt: skip
-    monkeypatch.setitem(cases.CASES, "sheet", small)
-    done = invoke("study", "certificate", "sheet", "-o", tmp_path, "--json", "--quiet")
+    monkeypatch.setitem(catalogue.STUDIES, "certificate", certificate.study_of({"sheet": small}))
+    done = invoke("study", "certificate", "-o", tmp_path, "--json", "--quiet")
     assert done.exit_code == 0, done.output
-    summary = json.loads(done.stdout)["summary"]
-    assert {s["n"] for s in summary} == {4}
-    larger = next(s for s in summary if not s["own"] and s["size"] == 5)
-    assert larger["geometry"]["within_2"] >= 0.75
-    assert (tmp_path / "certificates.png").stat().st_size > 10_000
-    assert invoke("study", "certificate", "nothing", "-o", tmp_path).exit_code == 2
+    larger = [row for row in json.loads(done.stdout)["table"] if row["cells"] == "larger" and row["L"] == "5"]
+    assert {row["fits"] for row in larger} == {"4"}
+    assert int(larger[0]["within 2"].removesuffix("%")) >= 75
+    assert (tmp_path / "certificate.png").stat().st_size > 10_000
 
 
 SILICON = """

@@ -1,4 +1,4 @@
-"""Studies of matching and of rates, small: what is said to be matched is matched, and a minimum is one."""
+"""Studies of matching and of Table 1, small: what is said to be matched is matched, and a minimum is one."""
 
 import json
 from dataclasses import replace
@@ -11,10 +11,12 @@ from typer.testing import CliRunner
 from ase_mlipgen.calculators.eam2d import EAM2D
 from ase_mlipgen.cli.app import app
 from ase_mlipgen.defects import Vacancy, potential_energy, simulation_cell
-from ase_mlipgen.report.studies import matching_figure, rates_figure
-from ase_mlipgen.studies import matching, rates
+from ase_mlipgen.report.studies import matching_figure, table1_figure
+from ase_mlipgen.studies import catalogue, matching, table1
 from ase_mlipgen.studies.cases import CASES
 from ase_mlipgen.studies.fits import every_fit, model_of, settings_of, violation
+from ase_mlipgen.studies.results import read, write
+from ase_mlipgen.studies.study import Context
 from ase_mlipgen.theory.pieces import with_calculator
 
 SHEET = CASES["sheet"]
@@ -31,7 +33,8 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def records(store):
-    return matching.run(["small"], store, cases={"small": SMALL})
+    study = matching.study_of({"sheet": SMALL})
+    return [r for found in study.compute(study.settings("default"), Context(store=store)) for r in found]
 
 
 def test_matched_fits_hold_the_conditions_and_err_less(records):
@@ -50,7 +53,7 @@ def test_reference_has_its_minimum_at_its_own_geometry(records):
 
 def test_matched_models_have_the_energies_of_the_reference(store):
     """Asked of the calculator, and not of the rows that were imposed."""
-    ready = every_fit(SMALL, settings_of(SMALL), store, lambda done, total: None)
+    ready = every_fit({"sheet": SMALL}, settings_of(SMALL), store)
     errors = {}
     for setting, trainer, _ in ready:
         (cell,) = trainer.relax()
@@ -63,11 +66,11 @@ def test_matched_models_have_the_energies_of_the_reference(store):
             )
             for c in (model_of(trainer), EAM2D())
         )
-        errors[setting.matching] = np.max(np.abs(ours / theirs - 1.0))
+        errors[bool(setting.matching)] = np.max(np.abs(ours / theirs - 1.0))
         force = np.abs(with_calculator(cell.relaxed, model_of(trainer)).get_forces()).max()
-        assert (force < 3e-6) == (setting.matching == "exact")
+        assert (force < 3e-6) == bool(setting.matching)
         assert violation(trainer) < 1e-9
-    assert errors["exact"] < 1e-9 < errors[None]
+    assert errors[True] < 1e-9 < errors[False]
 
 
 def test_summary_takes_medians_of_ratios_and_finds_slopes():
@@ -91,22 +94,24 @@ def test_summary_takes_medians_of_ratios_and_finds_slopes():
     assert overall["formation"] == pytest.approx(75.0)
     assert overall["slope"] == pytest.approx(2.0)
     assert overall["violation"] == 3e-12
-    head, rows = matching.table(matching.summarise(found))
+    head, rows = matching.table(found)
     assert all(len(row) == len(head) for row in rows)
 
 
 def test_rates_are_those_of_the_errors():
     def record(L, seed, matched, p):
         errors = ((1 + 0.1 * seed) * c for c in (L**-p, L**-2.0, L**-2.0, L**-6.0))
-        return rates.Record(L, L * L, seed, 51, 1e-6, matched, 1e-12, *errors)
+        return table1.Record(
+            "sheet", L, seed, 3, 8, "fixed", matched, 1e-6, matched, L * L, 51, 1e-12, *errors
+        )
 
     records = [
         record(L, seed, matched, p)
         for L in (5, 6, 8, 12)
         for seed in (0, 1, 2)
-        for matched, p in ((rates.ENERGIES_FORCES, 1.0), (rates.ALL, 3.0))
+        for matched, p in ((table1.ENERGIES_FORCES, 1.0), (table1.ALL, 3.0))
     ]
-    weaker, all_matched = rates.summarise(records)
+    weaker, all_matched = table1.summarise(records)
     assert weaker["slopes"]["geometry"] == pytest.approx(weaker["rates"]["geometry"]) == pytest.approx(-1.0)
     assert (
         all_matched["slopes"]["geometry"]
@@ -115,26 +120,40 @@ def test_rates_are_those_of_the_errors():
     )
     assert all_matched["slopes"]["relaxation"] == pytest.approx(-2.0) == all_matched["rates"]["relaxation"]
     assert all_matched["geometry"] == pytest.approx([1.1 * L**-3.0 for L in (5, 6, 8, 12)])
-    figure = rates_figure(records, rates.summarise(records))
+    figure = table1_figure(records)
     shown = figure.axes[0].lines[1].get_xydata()
     assert shown[:, 1] == pytest.approx(weaker["geometry"])
 
 
-def test_commands_write_table_json_and_figure(tmp_path, store, monkeypatch, records):
-    monkeypatch.setattr(matching, "STUDIED", {"small": SMALL})
-    small = replace(SMALL, matchings=(rates.ENERGIES_FORCES, rates.ALL))
-    monkeypatch.setattr(rates.run, "__defaults__", (*rates.run.__defaults__[:-1], small))
-    for study, words in (("matching", ["small"]), ("rates", ["5"])):
-        arguments = ["study", study, *words, "-o", tmp_path, "--store", store, "--quiet"]
-        done = CliRunner().invoke(app, [*map(str, arguments), "--json"])
-        assert done.exit_code == 0, done.output
-        shown, kept = json.loads(done.stdout), json.loads((tmp_path / f"{study}.json").read_text())
-        assert shown == {name: value for name, value in kept.items() if name != "records"}
-        assert kept["seeds"] == [0]
-        assert kept["versions"]["numpy"] == np.__version__
-        assert kept["wall_time"] > 0.0
-        assert [r["violation"] < 1e-9 for r in kept["records"]] == [True, True]
-        assert (tmp_path / f"{study}.png").stat().st_size > 10_000
-    bad = CliRunner().invoke(app, ["study", "matching", "nothing", "-o", str(tmp_path)])
-    assert bad.exit_code == 2
+def test_command_writes_rows_table_and_picture(tmp_path, store, monkeypatch, records):
+    monkeypatch.setitem(catalogue.STUDIES, "matching", matching.study_of({"sheet": SMALL}))
+
+    def invoke(*arguments):
+        words = ["study", "matching", "-o", tmp_path, "--store", store, "--quiet", *arguments]
+        return CliRunner().invoke(app, [str(word) for word in words])
+
+    done = invoke("--json", "--only", "matching=")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["rows"] == 1
+    done = invoke("--json")
+    assert done.exit_code == 0, done.output
+    shown, kept = json.loads(done.stdout), read(tmp_path / "matching.csv", matching.Record)
+    assert shown["rows"] == 2
+    assert shown["seeds"] == [0]
+    assert f"numpy {np.__version__}" in kept.versions
+    assert kept.records == tuple(records)
+    assert (tmp_path / "matching.png").stat().st_size > 10_000
+    assert invoke("--against", tmp_path / "matching.csv").exit_code == 0
+    moved = replace(kept, records=tuple(replace(r, geometry=r.geometry * (1 + 1e-5)) for r in kept.records))
+    write(tmp_path / "moved.csv", moved)
+    done = invoke("--against", tmp_path / "moved.csv")
+    assert done.exit_code == 4
+    assert "geometry" in done.stderr
+    assert invoke("--only", "size=99").exit_code == 2
+    assert invoke("--only", "size").exit_code == 2
+    assert CliRunner().invoke(app, ["study", "nothing"]).exit_code == 2
+    assert "certificate" in CliRunner().invoke(app, ["study"]).stdout
+
+
+def test_picture_has_the_errors(records):
     assert matching_figure(records).axes[0].lines[0].get_ydata() == pytest.approx([records[1].geometry])
