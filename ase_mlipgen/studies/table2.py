@@ -7,13 +7,14 @@ fit. Enter at `STUDY`.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ase_mlipgen.studies.cases import CASES, Case
 from ase_mlipgen.studies.fits import Setting, model_of, trainer_of, violation
-from ase_mlipgen.studies.study import Context, Study
+from ase_mlipgen.studies.planar import planar_count
+from ase_mlipgen.studies.study import Context, Study, Table
 from ase_mlipgen.theory.cell_hessian import hessian_of
 from ase_mlipgen.theory.errors import Errors, measure
 from ase_mlipgen.theory.force_constants import force_constants, force_constants_percent, full_hessian
@@ -189,48 +190,50 @@ def by_fit(records: Sequence[Record], matched: bool) -> dict[tuple[int, int], di
     return found
 
 
-def table(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
-    """Return head and rows of the paper's table, at the tightest tolerance; then force errors at the others."""
+COLUMNS: dict[str, Callable[[Record], str]] = {
+    "eps_E (meV/atom)": lambda r: f"{1e3 * r.energy:.1e}",
+    "eps_F (eV/Å)": lambda r: f"{r.force:.1e}",
+    "eps_FC_hom (%)": lambda r: f"{r.force_constants:.1e}",
+    "rank": lambda r: str(r.rank),
+    "in a plane": lambda r: str(planar_count(r.order, r.degree)),
+    "fit (s)": lambda r: f"{r.fit_time:.2f}",
+    "CPU (s)": lambda r: f"{r.processor_time:.2f}",
+}
+"""Of the table, at the tightest tolerance."""
+ENERGY, FORCE = list(COLUMNS)[:2]
+
+
+def table(records: Sequence[Record]) -> Table:
+    """Return head and rows of the paper's table, at the tightest tolerance; then force errors at the others.
+
+    Beside the rank is how many functions are independent in a plane, which it cannot exceed.
+    """
     plain, matched = by_fit(records, False), by_fit(records, True)
-    rtols = sorted({r.rtol for r in records}, reverse=True)
+    *looser, tightest = sorted({r.rtol for r in records}, reverse=True)
     more = any(r.n_rows != r.n_observations for r in records)
     head = [
         "L",
         "#B",
         "#O",
         *(["rows"] if more else []),
-        "eps_E (meV/atom)",
-        "eps_F (eV/Å)",
-        "eps_FC_hom (%)",
+        *COLUMNS,
+        *(f"eps_F at {rtol:.0e}" for rtol in looser),
     ]
-    head += ["rank", "fit (s)", "CPU (s)", *(f"eps_F at {rtol:.0e}" for rtol in rtols[:-1])]
     head += ["matched: eps_E", "eps_F"] if matched else []
     rows = []
     for key in sorted({*plain, *matched}):
         own, exact = plain.get(key, {}), matched.get(key, {})
-        any_fit = next(iter((own or exact).values()))
-        row = [*map(str, key), str(any_fit.n_observations), *([str(any_fit.n_rows)] if more else [])]
-        row += _cells(
-            own.get(rtols[-1]), ("energy", "force", "force_constants", "rank", "fit_time", "processor_time")
-        )
-        row += [_cells(own.get(rtol), ("force",))[0] for rtol in rtols[:-1]]
-        row += _cells(exact.get(rtols[-1]), ("energy", "force")) if matched else []
+        some = next(iter((own or exact).values()))
+        row = [*map(str, key), str(some.n_observations), *([str(some.n_rows)] if more else [])]
+        row += [_cell(own, tightest, name) for name in COLUMNS]
+        row += [_cell(own, rtol, FORCE) for rtol in looser]
+        row += [_cell(exact, tightest, name) for name in (ENERGY, FORCE)] if matched else []
         rows.append(row)
     return head, rows
 
 
-SHOWN = {
-    "energy": lambda r: f"{1e3 * r.energy:.1e}",
-    "force": lambda r: f"{r.force:.1e}",
-    "force_constants": lambda r: f"{r.force_constants:.1e}",
-    "rank": lambda r: str(r.rank),
-    "fit_time": lambda r: f"{r.fit_time:.2f}",
-    "processor_time": lambda r: f"{r.processor_time:.2f}",
-}  # fmt: skip
-
-
-def _cells(record: Record | None, names: Sequence[str]) -> list[str]:
-    return ["-" if record is None else SHOWN[name](record) for name in names]
+def _cell(fits: Mapping[float, Record], rtol: float, name: str) -> str:
+    return COLUMNS[name](fits[rtol]) if rtol in fits else "-"
 
 
 def study_of(case: Case, bases: Sequence[tuple[int, int]] = BASES) -> Study:
