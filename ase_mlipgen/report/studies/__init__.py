@@ -9,6 +9,7 @@ from ase_mlipgen.report.studies.errors import errors_figure
 from ase_mlipgen.report.studies.matching import matching_figure
 from ase_mlipgen.report.studies.silicon import fig8_figure, fig9_figure
 from ase_mlipgen.report.studies.table1 import table1_figure
+from ase_mlipgen.report.studies.table2 import table2_figure
 from ase_mlipgen.report.studies.theorem21 import theorem21_figure
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ FIGURES: dict[str, Callable[[Sequence[Any]], "Figure"]] = {
     "fig8": fig8_figure,
     "fig9": fig9_figure,
     "table1": table1_figure,
+    "table2": table2_figure,
     "matching": matching_figure,
     "certificate": certificates_figure,
 }
