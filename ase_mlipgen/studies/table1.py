@@ -24,10 +24,10 @@ import numpy as np
 
 from ase_mlipgen.calculators.eam2d import EAM2D
 from ase_mlipgen.calculators.linear_ace import LinearACE
-from ase_mlipgen.defects import potential_energy, relax, simulation_cell
+from ase_mlipgen.defects import potential_energy, relax
 from ase_mlipgen.fit import Constraints, LinearFit, solve
 from ase_mlipgen.studies import fits
-from ase_mlipgen.studies.cases import CASES, HOLLOW, SHEET, Case
+from ase_mlipgen.studies.cases import CASES, Case
 from ase_mlipgen.studies.errors import FMAX, on_samples, on_the_crystal
 from ase_mlipgen.studies.fits import Truth, energy_per_atom, errors_of, every_fit, measured, trainer_of
 from ase_mlipgen.studies.slopes import Slope, slope_over_seeds
@@ -58,11 +58,7 @@ VACANCY = replace(
     CASES["sheet"], name="vacancy", sizes=(5, 6, 8, 10, LARGE, 16), seeds=SEEDS, matchings=MATCHINGS,
     options={**CASES["sheet"].options, "n_test": 20, "E0": E0},
 )  # fmt: skip
-INTERSTITIAL = replace(
-    VACANCY, name="interstitial", defects=[HOLLOW], sizes=(6, 8, 10, LARGE),
-    large=lambda L: [simulation_cell(SHEET, [HOLLOW] * 2, 60, L)],
-)  # fmt: skip
-STUDIED = {case.name: case for case in (VACANCY, INTERSTITIAL)}
+STUDIED = {VACANCY.name: VACANCY}
 
 
 @dataclass(frozen=True)
@@ -117,7 +113,7 @@ def settings_of(cases: Mapping[str, Case], protocol: str, degree: int = 12, orde
                 if protocol == DEFAULT:
                     found += [one(matching=m, rtol=TIGHT, limit=k, samples=RIGHT)
                               for k, m in ((1, ENERGIES_FORCES), (2, ALL))]  # fmt: skip
-                if size == LARGE and case.name == "vacancy":
+                if size == LARGE:
                     found += [one(matching=(), rtol=rtol, limit=3, samples=RIGHT) for rtol in TOLERANCES]
                 if protocol == DEFAULT:
                     found.append(one(matching=ENERGIES_FORCES, rtol=TIGHT, limit=1, samples=SPRINGS))

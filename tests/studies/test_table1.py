@@ -91,7 +91,7 @@ def test_a_wrong_fit_has_right_forces_and_wrong_force_constants(tmp_path):
 
 def test_settings_have_three_limits_and_the_paper_one():
     found = table1.settings_of(table1.STUDIED, DEFAULT)
-    assert len(set(found)) == len(found) == 5 * ((6 + 4) * 4 + 6)
+    assert len(set(found)) == len(found) == 5 * (6 * 4 + 6)
     assert {(s.limit, s.samples) for s in found} == {
         (1, RIGHT),
         (1, SPRINGS),
