@@ -244,7 +244,7 @@ def study_of(case: Case, bases: Sequence[tuple[int, int]] = BASES) -> Study:
 
     return Study(
         "table2", "Table 2: errors and times of fits, nine bases at five sizes, several tolerances", Setting, Record,
-        lambda protocol: settings_of(case.following(protocol), bases), made, table, words=0, cost="30 minutes",
+        lambda protocol: settings_of(case.following(protocol), bases), made, table, words=0, cost="10 minutes",
     )  # fmt: skip
 
 
