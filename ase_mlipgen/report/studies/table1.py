@@ -35,6 +35,7 @@ def table1_figure(records: Sequence[Any]) -> "Figure":
 def _draw_sizes(axes: "Axes", groups: dict[tuple[str, int, str], list[Any]], k: int) -> None:
     """Draw the k-th rate of limits 1 and 2 over L."""
     tops: dict[float, float] = {}
+    alone = len({case for case, _, _ in groups}) == 1
     for number, ((case, limit, samples), own) in enumerate(groups.items()):
         rate, colour = rates(limit)[k], CYCLE[number % len(CYCLE)]
         good = [r for r in own if np.isfinite(r.geometry)]
@@ -42,7 +43,13 @@ def _draw_sizes(axes: "Axes", groups: dict[tuple[str, int, str], list[Any]], k: 
         sizes = sorted({r.size for r in good})
         medians = [float(np.median([rate.y(r) for r in good if r.size == size])) for size in sizes]
         what = f"limit {limit}{WITH[samples]}"
-        axes.plot(sizes, medians, "-" if case == "vacancy" else "--", color=colour, label=f"{case}: {what}")
+        axes.plot(
+            sizes,
+            medians,
+            "-" if case == "vacancy" else "--",
+            color=colour,
+            label=what if alone else f"{case}: {what}",
+        )
         if medians:
             tops[rate.theory] = max(tops.get(rate.theory, 0.0), medians[0] / sizes[0] ** rate.theory)
     every = np.array(sorted({r.size for own in groups.values() for r in own}), dtype=float)
