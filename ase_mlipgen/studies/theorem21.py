@@ -358,7 +358,7 @@ def study_of(systems: dict[str, System]) -> Study:
         lambda protocol: settings_of(systems),
         lambda settings, context: compute(settings, context, systems),
         lambda records: table(records, {name: system.dimension for name, system in systems.items()}),
-        (DEFAULT,), 3, "15 minutes",
+        (DEFAULT,), 3, "half an hour",
     )  # fmt: skip
 
 
