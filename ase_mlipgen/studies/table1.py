@@ -313,7 +313,7 @@ def study_of(cases: Mapping[str, Case]) -> Study:
     return Study(
         "table1", "three limits of Theorem 3.1 beside Table 1's rates", Setting, Record,
         lambda protocol: settings_of(cases, protocol),
-        lambda settings, context: compute(settings, context, cases), table, (DEFAULT, PAPER), 6, "10 minutes",
+        lambda settings, context: compute(settings, context, cases), table, (DEFAULT, PAPER), 6, "20 minutes",
     )  # fmt: skip
 
 

@@ -9,9 +9,11 @@ fields of a single defect in the same cell superposed, which is how cores change
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from ase import Atoms
 from ase.build import bulk
 
@@ -85,7 +87,7 @@ SYSTEMS = {
 
 @dataclass(frozen=True)
 class Setting:
-    """One arrangement, or ("decay") the single core of a system with one defect."""
+    """One arrangement, `separation` is L_D; or ("decay") a shell around the single core, `separation` its radius."""
 
     case: str
     arrangement: str
@@ -119,7 +121,7 @@ def settings_of(systems: dict[str, System]) -> list[Setting]:
     found = []
     for name, system in systems.items():
         if len(system.defects) == 1:
-            found.append(Setting(name, DECAY, 1, 0, 0))
+            found += [Setting(name, DECAY, 1, r, 0) for r in range(1, int(0.35 * system.alone) + 1)]
         found += [Setting(name, LATTICE, 1, L, 0) for L in system.lattices]
         for n in system.counts:
             edge = int(np.ceil(np.sqrt(n) - 1e-9))
@@ -146,6 +148,12 @@ class Cores:
     fields: tuple[CoreField, ...]
     whole: tuple[CoreField, ...]
 
+    @cached_property
+    def strain_i(self) -> npt.NDArray[np.float64]:
+        """Return |Du(l)| of the first cell's sites, Å."""
+        atoms, found = self.cells[0]
+        return site_strains(bonds(atoms), found.atoms.positions - atoms.positions)
+
 
 def compute(
     settings: Sequence[Setting], context: Context, systems: dict[str, System]
@@ -157,7 +165,8 @@ def compute(
         if setting.case not in known:
             known[setting.case] = cores_of(system)
         if setting.arrangement == DECAY:
-            yield list(shells(setting, system, *known[setting.case].cells[0]))
+            cores = known[setting.case]
+            yield [shell(setting, system.unit, *cores.cells[0], cores.strain_i)]
         else:
             yield [arranged(setting, system, known[setting.case])]
 
@@ -190,18 +199,14 @@ def displaced(atoms: Atoms, u_ic: Any) -> Atoms:
     return moved
 
 
-def shells(setting: Setting, system: System, atoms: Atoms, relaxed: Relaxation) -> Iterator[Record]:
-    """Measure |Du(l)| in shells of a unit length around a single core, out to 0.35 of the cell."""
-    strain = site_strains(bonds(atoms), relaxed.atoms.positions - atoms.positions)
-    found = core_distances(atoms)
-    assert found is not None
-    r = found / system.unit
-    for radius in range(1, int(0.35 * system.alone) + 1):
-        here = np.abs(r - radius) <= 0.5
-        if here.any():
-            rms = float(np.sqrt(np.mean(strain[here] ** 2)))
-            yield Record(**vars(setting), n_atoms=len(atoms), distance=float(radius), converged=relaxed.converged,
-                         steps=relaxed.steps, norm=rms, rest=NAN, whole=NAN, stability=NAN)  # fmt: skip
+def shell(setting: Setting, unit: float, atoms: Atoms, relaxed: Relaxation, strain_i: Any) -> Record:
+    """Measure |Du(l)| of a single core in a shell of a unit length: the root mean square over its sites."""
+    r = core_distances(atoms)
+    assert r is not None
+    here = np.abs(r / unit - setting.separation) <= 0.5
+    rms = float(np.sqrt(np.mean(strain_i[here] ** 2)))
+    return Record(**vars(setting), n_atoms=len(atoms), distance=float(setting.separation), converged=relaxed.converged,
+                  steps=relaxed.steps, norm=rms, rest=NAN, whole=NAN, stability=NAN)  # fmt: skip
 
 
 def arranged(setting: Setting, system: System, cores: Cores) -> Record:
@@ -286,12 +291,12 @@ def _summary(records: Sequence[Record], what: str) -> dict[str, Any]:
     for n in sorted({r.n_defects for r in good}):
         own = [r for r in good if r.n_defects == n]
         values[n] = {
-            D: float(np.mean([getattr(r, name) for r in own if _nominal(r) == D]))
-            for D in sorted({*map(_nominal, own)})
+            D: float(np.mean([getattr(r, name) for r in own if r.separation == D]))
+            for D in sorted({r.separation for r in own})
         }
         softest[n] = min((r.stability for r in own if np.isfinite(r.stability)), default=NAN)
         used = [r for r in own if what != DECAY or r.distance >= 3]
-        if len({*map(_nominal, used)}) > 2:
+        if len({r.separation for r in used}) > 2:
             (slopes[n],) = exponents([getattr(r, name) for r in used], [r.distance for r in used])
     return {
         "values": values,
@@ -300,11 +305,6 @@ def _summary(records: Sequence[Record], what: str) -> dict[str, Any]:
         "lost": len(records) - len(good),
         "softest": softest,
     }
-
-
-def _nominal(record: Record) -> int:
-    """Return L_D as asked for, or the radius of the shell."""
-    return record.separation or round(record.distance)
 
 
 def _counts(values: dict[int, dict[int, float]]) -> dict[int, Estimate]:
@@ -358,7 +358,7 @@ def study_of(systems: dict[str, System]) -> Study:
         lambda protocol: settings_of(systems),
         lambda settings, context: compute(settings, context, systems),
         lambda records: table(records, {name: system.dimension for name, system in systems.items()}),
-        (DEFAULT,), 3, "15 minutes",
+        (DEFAULT,), 3, "half an hour",
     )  # fmt: skip
 
 

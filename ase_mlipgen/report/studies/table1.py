@@ -33,31 +33,27 @@ def table1_figure(records: Sequence[Any]) -> "Figure":
 
 
 def _draw_sizes(axes: "Axes", groups: dict[tuple[str, int, str], list[Any]], k: int) -> None:
-    """Draw the k-th rate of limits 1 and 2 over L."""
-    tops: dict[float, float] = {}
+    """Draw the k-th rate of limits 1 and 2 over L, and through the last median the line of Table 1."""
+    alone = len({case for case, _, _ in groups}) == 1
     for number, ((case, limit, samples), own) in enumerate(groups.items()):
         rate, colour = rates(limit)[k], CYCLE[number % len(CYCLE)]
         good = [r for r in own if np.isfinite(r.geometry)]
         axes.plot([r.size for r in good], [rate.y(r) for r in good], ".", ms=3, color=colour, alpha=0.5)
-        sizes = sorted({r.size for r in good})
+        sizes = np.array(sorted({r.size for r in good}), dtype=float)
         medians = [float(np.median([rate.y(r) for r in good if r.size == size])) for size in sizes]
         what = f"limit {limit}{WITH[samples]}"
-        axes.plot(sizes, medians, "-" if case == "vacancy" else "--", color=colour, label=f"{case}: {what}")
+        label = f"{what if alone else f'{case}: {what}'}; theory L^({rate.theory:g})"
+        axes.plot(sizes, medians, "-", color=colour, label=label)
         if medians:
-            tops[rate.theory] = max(tops.get(rate.theory, 0.0), medians[0] / sizes[0] ** rate.theory)
-    every = np.array(sorted({r.size for own in groups.values() for r in own}), dtype=float)
+            axes.plot(sizes, medians[-1] * (sizes / sizes[-1]) ** rate.theory, ":", color=colour, lw=0.9)
     distances(axes)
     logarithmic(axes, "y")
-    for theory, scale in tops.items():
-        line = 2.0 * scale * every**theory
-        axes.plot(every, line, color=GREY, lw=0.8, zorder=0)
-        axes.annotate(f"L^({theory:g})", (every[-1], line[-1]), xytext=(-2, 3), textcoords="offset points",
-                      color=GREY, fontsize=7, ha="right")  # fmt: skip
+    every = sorted({r.size for own in groups.values() for r in own})
     axes.set_xticks(every, [f"{size:g}" for size in every])
     axes.minorticks_off()
     label = ("geometry error (Å)", "relaxation-energy error (eV)")[k]
     axes.set(xlabel="size of the training cell L (r0)", ylabel=label)
-    axes.set_title("medians over seeds; grey: Table 1", color=INK)
+    axes.set_title(f"medians; dotted: Table 1{'' if k == 0 else ', L^(-2)'}", color=INK)
 
 
 def _draw_sweep(axes: "Axes", records: Sequence[Any]) -> None:
