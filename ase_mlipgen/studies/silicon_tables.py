@@ -25,8 +25,12 @@ ASTRAY = 1.0
 
 
 def astray(record: Any) -> bool:
-    """Tell whether a fit has no minimum near the reference's, on the training cell or the large one."""
-    return not (np.isfinite(record.geometry) and record.own_geometry < ASTRAY)
+    """Tell whether a fit has no minimum near the reference's, on the training cell or the large one.
+
+    A plain fit that is there from the start, without a step, has no forces at all: its rank is one or two.
+    """
+    still = record.own_geometry == 0.0 and not record.matched
+    return still or not (np.isfinite(record.geometry) and record.own_geometry < ASTRAY)
 
 
 def fig8_table(records: Sequence[Any]) -> Table:

@@ -132,7 +132,7 @@ def _guides(axes: "Axes", records: Sequence[Any], name: str, over: str, dimensio
 
 def _align(every: Any, over_sizes: Sequence[bool]) -> None:
     """Give all axes of an error, and of a kind of sweep, the same limits, with room for what is written above."""
-    for wanted, room in ((False, 0.06), (True, 0.3)):
+    for wanted, room in ((False, 0.16), (True, 0.3)):
         rows = [axes for axes, found in zip(every, over_sizes, strict=True) if found == wanted]
         for column in zip(*rows, strict=True):
             left, right = _common([axes.get_xlim() for axes in column])

@@ -55,7 +55,7 @@ def _draw_sweeps(axes: "Axes", records: Sequence[Any], name: str, sizes: Sequenc
 def _line(axes: "Axes", records: Sequence[Any], name: str) -> None:
     """Draw a line of slope one through the middle of the points."""
     points = np.array([(r.force_rmse, getattr(r, name)) for r in records])
-    points = points[np.all(np.isfinite(points), axis=1)]
+    points = points[np.all(np.isfinite(points) & (points > 0.0), axis=1)]
     if len(points):
         middle, ends = (
             np.exp(np.median(np.log(points), axis=0)),
