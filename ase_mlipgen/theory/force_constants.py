@@ -210,7 +210,7 @@ def full_hessian(constants: ForceConstants, perfect: Atoms) -> npt.NDArray[np.fl
     }
     hessian = np.empty((n_atoms, d, n_atoms, d))
     fractional = perfect.get_scaled_positions(wrap=False)
-    tree = KDTree(_wrapped(fractional), boxsize=1.0)
+    tree = KDTree(_wrapped(fractional), boxsize=np.ones(3))
     for atom in range(n_atoms):
         site = int(class_i[atom])
         target_n = tree.query(_wrapped(fractional + fractional[atom] - fractional[site]))[1]
