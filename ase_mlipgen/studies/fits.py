@@ -49,7 +49,7 @@ class Truth:
     relaxation : the reference's
     unrelaxed, per_atom : eV, the reference's energies of `atoms`, and of an atom of the crystal
     calculator : the reference
-    priced : whether the reference is asked for the energy of every model's geometry
+    priced : Å, largest geometry error at which the reference is asked for the energy of a model's geometry
     """
 
     atoms: Atoms
@@ -59,7 +59,7 @@ class Truth:
     unrelaxed: float
     per_atom: float
     calculator: Any
-    priced: bool = True
+    priced: float = float("inf")
 
     @cached_property
     def optimizer(self) -> Any:
@@ -190,16 +190,17 @@ def errors_of(found: Relaxation, truth: Truth, unrelaxed: float, per_atom: float
     -------
     dict
         "geometry" (Å, bond norm), "relaxation" and "formation" (eV, model minus reference), "excess" (eV, the
-        reference's energy of the model's geometry above its minimum, if `truth.priced`); nan without a minimum.
+        reference's energy of the model's geometry above its minimum; see `Truth.priced`); nan without a minimum.
     """
     if not found.converged:
         return dict.fromkeys(("geometry", "relaxation", "formation", "excess"), float("nan"))
     difference = found.energy - truth.relaxation.energy
+    geometry = strain_norm(truth.links, found.atoms.positions - truth.relaxation.atoms.positions)
     cost = float("nan")
-    if truth.priced:
+    if geometry <= truth.priced:
         cost = potential_energy(with_calculator(found.atoms, truth.calculator)) - truth.relaxation.energy
     return {
-        "geometry": strain_norm(truth.links, found.atoms.positions - truth.relaxation.atoms.positions),
+        "geometry": geometry,
         "relaxation": difference - unrelaxed,
         "formation": difference - len(truth.atoms) * per_atom,
         "excess": cost,

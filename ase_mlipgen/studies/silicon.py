@@ -37,8 +37,11 @@ FMAX = 1e-5
 """eV/Å: displacements are good to 1e-5 Å, errors are above 1e-2 Å."""
 KT = 0.025
 """eV: at 0.1 eV the vacancies' holes evaporate into the valence band of the large cells."""
-PRICED = 3000
-"""Atoms: of larger cells the reference is not asked for the energy of every model's geometry."""
+PRICED, PRICED_ATOMS = 5.0, 3000
+"""Å, atoms: the reference is asked for the energy of models' geometries with smaller errors in smaller cells.
+
+A model that goes astray leaves the symmetry behind, without which a call takes minutes.
+"""
 ENERGIES = ("fixed", ("energies",))
 CRYSTAL = bulk("Si", cubic=True, a=5.4264)
 
@@ -129,7 +132,8 @@ def truths(case: Case, size: int, store: str | Path | None, fmax: float = FMAX) 
         per_atom = potential_energy(with_calculator(perfect, calculator)) / len(perfect)
         n_defects = len(atoms.info["defect_names"])
         yield Pair(
-            atoms, start, links, found, found.initial_energy, per_atom, calculator, len(atoms) <= PRICED,
+            atoms, start, links, found, found.initial_energy, per_atom, calculator,
+            PRICED if len(atoms) <= PRICED_ATOMS else 0.0,
             start_geometry=strain_norm(links, start.positions - found.atoms.positions),
             start_formation=n_defects * own - (found.energy - len(atoms) * per_atom),
         )  # fmt: skip
