@@ -48,7 +48,7 @@ def _study(name: str, title: str, case: Case) -> Study:
         Sweep(SIZE, case.name, (*SIZES[1:], 10), SEEDS, LARGER, (TIGHT,), (PLAIN, EXACT), (DEFAULT,)),
         Sweep(SIZE, case.name, SIZES[1:], SEEDS, LARGER, (PAPER_TIGHT,), (PLAIN,), (PAPER,)),
     )
-    return study_of(name, title, {case.name: case}, sweeps, slopes_table, 4, "half an hour")
+    return study_of(name, title, {case.name: case}, sweeps, slopes_table, 4, "20 minutes")
 
 
 FIG6 = _study(

@@ -63,6 +63,6 @@ FIG4 = study_of(
         Sweep(SIZE, TWO.name, SIZES, SEEDS, BASES[5:], (TIGHT,), (PLAIN, EXACT), (DEFAULT,)),
         Sweep(SIZE, TWO.name, SIZES, SEEDS, (*BASES[1:4], BASES[5]), (PAPER_TIGHT,), (PLAIN,), (PAPER,)),
     ),
-    sizes_table, 2, "half an hour",
+    sizes_table, 2, "10 minutes",
 )  # fmt: skip
 """Errors over the size of the training cell."""
