@@ -15,7 +15,7 @@ import hashlib
 import io
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,22 @@ class LabelStore(Shelves):
         for path in self.files(".json"):
             if not path.name.endswith(".failed.json"):
                 yield path.stem
+
+    def checkpoint(self, atoms: Atoms, reference: str, settings: Iterable[str]) -> Path:
+        """File in which a relaxation is kept, so that the same one is found again, whole or half way.
+
+        Parameters
+        ----------
+        atoms : Atoms
+            The start.
+        reference : str
+            Identity of the reference.
+        settings : iterable of str
+            What else decides over the way: tolerance, optimiser.
+        """
+        folder = self.directory / "relaxations"
+        folder.mkdir(exist_ok=True)
+        return folder / f"{key_of(atoms, reference, settings)}.npz"
 
     def get(self, key: str) -> Label | None:
         """Return the label `key`; None if it is not there, or damaged, which is logged as a warning."""

@@ -65,16 +65,17 @@ def new_figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def distances(axes: "Axes") -> None:
-    """Label a logarithmic x axis of distances with plain numbers, 2, 5, 10, 20 ..."""
+def distances(axes: "Axes", which: str = "x") -> None:
+    """Label logarithmic axes ("x", "y" or "xy") of a decade or two with plain numbers, 2, 5, 10, 20 ..."""
     from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
-    axes.xaxis.set_minor_formatter(
-        NullFormatter()
-    )  # less than a decade would label these too, over the others
+    for name in which:
+        getattr(axes, f"set_{name}scale")("log")
+        axis = getattr(axes, f"{name}axis")
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(FormatStrFormatter("%g"))
+        # Less than a decade would label these too, over the others.
+        axis.set_minor_formatter(NullFormatter())
 
 
 def logarithmic(axes: "Axes", which: str) -> None:

@@ -1,7 +1,7 @@
 """Crystals, defects, references and large cells of the studies of certificates. Enter at `CASES`."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ class Case:
     options : of `DefectTrainer`
     tag : identity of the reference for the store, where it needs one
     order : of the basis
+    at_size : by size of the training cell, options that hold there only; "reference" may be among them
     """
 
     name: str
@@ -52,6 +53,15 @@ class Case:
     options: dict[str, Any]
     tag: str | None = None
     order: int = 3
+    at_size: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+
+    def reference_of(self, size: int) -> Callable[[], Any]:
+        """Return the reference of training cells of a size: of electrons it may have k-points of its own."""
+        return self.at_size.get(size, {}).get("reference", self.reference)
+
+    def options_of(self, size: int) -> dict[str, Any]:
+        """Return the options of `DefectTrainer` for training cells of a size."""
+        return self.options | {k: v for k, v in self.at_size.get(size, {}).items() if k != "reference"}
 
     def basis(self, order: int, degree: int) -> ACEBasis:
         """Return the basis of an order and a degree."""

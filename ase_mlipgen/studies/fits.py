@@ -4,8 +4,9 @@ The reference relaxes each large cell once, every fit relaxes it from the same s
 Enter at `every_fit` and `errors_of`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ase import Atoms
 
 from ase_mlipgen.calculators.linear_ace import LinearACE
 from ase_mlipgen.defects import Relaxation, potential_energy, relax
+from ase_mlipgen.defects.optimizer import FactoredExp, TightLBFGS
 from ase_mlipgen.labels import LabelStore, as_factory
 from ase_mlipgen.studies.cases import Case
 from ase_mlipgen.theory.certify import warm_start
@@ -25,6 +27,15 @@ from ase_mlipgen.trainer import DefectTrainer
 
 FMAX = 3e-6
 """eV/Å: errors of the best fits are resolved."""
+
+
+class KeptExp(FactoredExp):
+    """A preconditioner that stays as it was made first."""
+
+    def make_precon(self, atoms: Atoms, reinitialize: bool | None = None) -> None:
+        """Make it where it is not yet."""
+        if self.P is None:
+            super().make_precon(atoms, reinitialize)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +49,7 @@ class Truth:
     relaxation : the reference's
     unrelaxed, per_atom : eV, the reference's energies of `atoms`, and of an atom of the crystal
     calculator : the reference
+    priced : Å, largest geometry error at which the reference is asked for the energy of a model's geometry
     """
 
     atoms: Atoms
@@ -47,6 +59,17 @@ class Truth:
     unrelaxed: float
     per_atom: float
     calculator: Any
+    priced: float = float("inf")
+
+    @cached_property
+    def optimizer(self) -> Any:
+        """An optimiser for all models that relax this cell: with one preconditioner, made by the reference.
+
+        To make one takes as long as thirty force calls of a model.
+        """
+        kept = KeptExp(dim=3)
+        kept.make_precon(with_calculator(self.start, self.calculator))
+        return partial(TightLBFGS, precon=kept)
 
 
 def trainer_of(case: Case, setting: "Setting", store: str | Path | None, fmax: float = FMAX) -> DefectTrainer:
@@ -55,9 +78,10 @@ def trainer_of(case: Case, setting: "Setting", store: str | Path | None, fmax: f
     conditions = {name for matching in case.matchings for name in checked_conditions(matching)}
     if setting.weights == "theory":
         conditions.add("energies")
-    options = case.options | ({"weights": "theory"} if setting.weights == "theory" else {})
+    options = case.options_of(setting.size) | ({"weights": "theory"} if setting.weights == "theory" else {})
+    reference = case.reference_of(setting.size)
     return DefectTrainer(
-        case.crystal, list(case.defects), case.reference, case.basis(setting.order, setting.degree), setting.size,
+        case.crystal, list(case.defects), reference, case.basis(setting.order, setting.degree), setting.size,
         seed=setting.seed, matching=sorted(conditions), rtol=setting.rtol, store=kept, tag=case.tag, progress=False,
         fmax=fmax, **options,
     )  # fmt: skip
@@ -113,25 +137,38 @@ def settings_of(case: Case) -> list[Setting]:
 
 
 def every_fit(
-    cases: Mapping[str, Case], settings: Sequence[Setting], store: str | Path | None, fmax: float = FMAX
+    cases: Mapping[str, Case],
+    settings: Sequence[Setting],
+    store: str | Path | None,
+    fmax: float = FMAX,
+    truths: Callable[..., Iterable[Truth]] = truths,
 ) -> Iterator[tuple[Setting, DefectTrainer, Sequence[Truth]]]:
     """Yield each setting with its trainer, which is ready to fit, and the large cells relaxed by the reference.
 
     Settings of the same labels or rows are to stand together: what was made for the last one is kept, no more.
+
+    Parameters
+    ----------
+    cases : by name
+    settings : of fits
+    store : directory of labels, or None
+    fmax : eV/Å, of all relaxations
+    truths : function (case, size, store, fmax) -> the large cells
     """
     known: dict[tuple[str, int], list[Truth]] = {}
     base: dict[Setting, DefectTrainer] = {}
+    labelled: dict[Setting, DefectTrainer] = {}
     for setting in settings:
         case, large = cases[setting.case], (setting.case, setting.size)
         if large not in known:
             known = {large: list(truths(case, setting.size, store, fmax))}
-        rows = (
-            replace(setting, matching=(), rtol=0.0)
-            if setting.weights == "fixed"
-            else replace(setting, matching=())
-        )
+        rows = replace(setting, matching=(), rtol=0.0)
+        labels = replace(rows, order=0, degree=0)
+        if labels not in labelled:
+            labelled = {labels: trainer_of(case, setting, store, fmax)}
+            labelled[labels].label(), labelled[labels].force_constants()
         if rows not in base:
-            base = {rows: trainer_of(case, setting, store, fmax)}
+            base = {rows: labelled[labels].with_basis(case.basis(setting.order, setting.degree))}
         yield setting, base[rows].refitted(setting.matching, setting.rtol), known[large]
 
 
@@ -153,25 +190,30 @@ def errors_of(found: Relaxation, truth: Truth, unrelaxed: float, per_atom: float
     -------
     dict
         "geometry" (Å, bond norm), "relaxation" and "formation" (eV, model minus reference), "excess" (eV, the
-        reference's energy of the model's geometry above its minimum); nan without a minimum.
+        reference's energy of the model's geometry above its minimum; see `Truth.priced`); nan without a minimum.
     """
     if not found.converged:
         return dict.fromkeys(("geometry", "relaxation", "formation", "excess"), float("nan"))
     difference = found.energy - truth.relaxation.energy
-    cost = potential_energy(with_calculator(found.atoms, truth.calculator)) - truth.relaxation.energy
+    geometry = strain_norm(truth.links, found.atoms.positions - truth.relaxation.atoms.positions)
+    cost = float("nan")
+    if geometry <= truth.priced:
+        cost = potential_energy(with_calculator(found.atoms, truth.calculator)) - truth.relaxation.energy
     return {
-        "geometry": strain_norm(truth.links, found.atoms.positions - truth.relaxation.atoms.positions),
+        "geometry": geometry,
         "relaxation": difference - unrelaxed,
         "formation": difference - len(truth.atoms) * per_atom,
         "excess": cost,
     }
 
 
-def measured(case: Case, trainer: DefectTrainer, truth: Truth, fmax: float = FMAX) -> dict[str, Any]:
-    """Relax a large cell by a trainer's fit and compare; see `errors_of`."""
+def measured(
+    case: Case, trainer: DefectTrainer, truth: Truth, fmax: float = FMAX, optimizer: Any = None
+) -> dict[str, Any]:
+    """Relax a large cell by a trainer's fit and compare; see `errors_of`. `Truth.optimizer` is the fast one."""
     model = model_of(trainer)
     unrelaxed = potential_energy(with_calculator(truth.atoms, model)) - truth.unrelaxed
-    found = relax(truth.start, model, fmax=fmax)
+    found = relax(truth.start, model, optimizer, fmax)
     return errors_of(found, truth, unrelaxed, energy_per_atom(case, model) - truth.per_atom)
 
 

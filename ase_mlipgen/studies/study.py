@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 
@@ -92,7 +92,8 @@ class Study:
         return found
 
     def _having(self, settings: Sequence[Any], name: str, values: Sequence[str]) -> list[Any]:
-        kinds = self.setting.__annotations__
+        hints = get_type_hints(self.setting)
+        kinds = {part.name: hints[part.name] for part in fields(self.setting)}
         if name not in kinds:
             raise ValueError(f"study {self.name} has no {name!r}; expected one of {', '.join(kinds)}")
         known = {getattr(setting, name) for setting in settings}

@@ -17,6 +17,7 @@ import spglib
 from ase import Atoms
 from scipy.sparse import csc_array, issparse
 from scipy.sparse.linalg import norm as sparse_norm
+from scipy.spatial import KDTree
 
 from ase_mlipgen.defects import is_planar
 from ase_mlipgen.symmetry import differences
@@ -208,9 +209,11 @@ def full_hessian(constants: ForceConstants, perfect: Atoms) -> npt.NDArray[np.fl
         int(site): columns for site, columns in zip(constants.sites_s, constants.columns_sanb, strict=True)
     }
     hessian = np.empty((n_atoms, d, n_atoms, d))
+    fractional = perfect.get_scaled_positions(wrap=False)
+    tree = KDTree(_wrapped(fractional), boxsize=np.ones(3))
     for atom in range(n_atoms):
         site = int(class_i[atom])
-        target_n = _translated(perfect, perfect.positions[atom] - perfect.positions[site])
+        target_n = tree.query(_wrapped(fractional + fractional[atom] - fractional[site]))[1]
         hessian[atom][:, target_n, :] = rows[site]
     return hessian.reshape(n_atoms * d, n_atoms * d)
 
@@ -255,11 +258,7 @@ def _analytic(walker: Atoms, sites: npt.NDArray[np.int64], dimension: int) -> np
     return np.ascontiguousarray(columns[:, :dimension, :, :dimension])
 
 
-def _translated(perfect: Atoms, shift: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """For every atom the one on which a lattice translation puts it."""
-    fractional = perfect.get_scaled_positions()
-    moved = perfect.cell.scaled_positions(perfect.positions + shift)
-    offsets = moved[:, None, :] - fractional[None, :, :]
-    offsets -= np.round(offsets)
-    distance = np.linalg.norm(offsets @ perfect.cell.complete().array, axis=2)
-    return np.argmin(distance, axis=1).astype(np.int64)
+def _wrapped(fractional: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Bring fractional coordinates to [0, 1); round-off below zero becomes zero, not one."""
+    inside = fractional - np.floor(fractional)
+    return np.where(inside < 1.0, inside, 0.0)

@@ -4,13 +4,14 @@ Enter at `Answers.relax`.
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ase import Atoms
 
 from ase_mlipgen.defects import PointDefect, relax
 from ase_mlipgen.durable import remove
-from ase_mlipgen.labels import identity
+from ase_mlipgen.labels import LabelStore, identity
 from ase_mlipgen.labels.key import key_of
 from ase_mlipgen.progress import duration
 from ase_mlipgen.result import TrainingCell
@@ -38,6 +39,7 @@ class Answers(Fitting):
     fmax: float
     differences: bool | None
     records: Records | None
+    store: LabelStore | None
 
     def relax(self) -> list[TrainingCell]:
         """Relax the training cells by the reference and return them.
@@ -51,10 +53,11 @@ class Answers(Fitting):
 
     def relaxation_key(self, cell: TrainingCell) -> str:
         """Name of the record of a relaxation."""
-        optimizer = (
-            "" if self.optimizer is None else f"{self.optimizer.__module__}.{self.optimizer.__qualname__}"
-        )
-        return key_of(cell.unrelaxed, self.identity(), ["relaxation", f"fmax {self.fmax!r}", optimizer])
+        return key_of(cell.unrelaxed, self.identity(), ["relaxation", *self._way()])
+
+    def _way(self) -> list[str]:
+        """Return what decides over the end of a relaxation besides its start and the reference."""
+        return [getattr(self.optimizer, "__qualname__", str(self.optimizer)), f"fmax {self.fmax!r}"]
 
     def _relaxed(self, cell: TrainingCell) -> TrainingCell:
         def compute() -> Arrays:
@@ -71,13 +74,20 @@ class Answers(Fitting):
         )
 
     def _relaxation(self, cell: TrainingCell) -> Any:
-        """Relax a cell; with records, a run that was killed continues where it was."""
-        arguments = cell.unrelaxed, self.calculator(), self.optimizer, self.fmax
-        if self.records is None:
-            return relax(*arguments, strict=True)
-        self.records.directory.mkdir(parents=True, exist_ok=True)
-        checkpoint = self.records.directory / f"{self.relaxation_key(cell)}.checkpoint.npz"
-        return relax(*arguments, strict=True, checkpoint=checkpoint, model=self.identity())
+        """Relax a cell; with records or a store, a run that was killed continues where it was."""
+        return relax(
+            cell.unrelaxed, self.calculator(), self.optimizer, self.fmax, strict=True,
+            checkpoint=self._checkpoint(cell), model=None if self.records is None else self.identity(),
+        )  # fmt: skip
+
+    def _checkpoint(self, cell: TrainingCell) -> Path | None:
+        """Return where a relaxation is kept: beside its record until that is written, else for good in the store."""
+        if self.records is not None:
+            self.records.directory.mkdir(parents=True, exist_ok=True)
+            return self.records.directory / f"{self.relaxation_key(cell)}.checkpoint.npz"
+        if self.store is None:
+            return None
+        return self.store.checkpoint(cell.unrelaxed, self.identity(), self._way())
 
     def force_constants(self) -> list[ForceConstants]:
         """Return the reference's force constants of each size's perfect cell, from its Hessian or its forces."""

@@ -13,7 +13,7 @@ from ase import Atoms
 from ase_mlipgen.defects import unique_names
 from ase_mlipgen.executors import NamedExecutor
 from ase_mlipgen.fit import Constraints
-from ase_mlipgen.labels import Configuration, Folders, LabelledCell, LabelStore
+from ase_mlipgen.labels import Configuration, Folders, LabelledCell
 from ase_mlipgen.labels.key import key_of
 from ase_mlipgen.result import TrainingCell
 from ase_mlipgen.theory.cell_hessian import (
@@ -37,7 +37,6 @@ class Asking(Answers):
         Whether samples without a label are left out, with a `Recorded` reference.
     """
 
-    store: LabelStore | None
     folders: Folders | None
     expensive: bool | None
     time_limit: float | None

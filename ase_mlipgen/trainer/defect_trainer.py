@@ -83,7 +83,7 @@ class DefectTrainer(TrainingSet):
         "dask:tcp://host:8786", see `ase_mlipgen.executors.named`: workers are started when they are needed, and closed
         when `run` ends.
     store : path or LabelStore, optional
-        Directory that keeps labels, so that the same run again computes none twice.
+        Directory that keeps labels and relaxations of training cells, so that the same run again computes none twice.
     seed : int
     distribution : {"uniform", "normal"}
     E0 : mapping of symbol to float, optional
@@ -268,7 +268,7 @@ class DefectTrainer(TrainingSet):
         return trainer
 
     def refitted(self, matching: str | Sequence[str] | None, rtol: float) -> "DefectTrainer":
-        """Return a trainer that makes another fit to the same rows.
+        """Return a trainer that makes another fit to the same rows; it looks for weights "theory" anew.
 
         Parameters
         ----------
@@ -285,11 +285,14 @@ class DefectTrainer(TrainingSet):
         wanted = checked_conditions(matching)
         if missing := [name for name in wanted if name not in self.conditions]:
             raise ValueError(f"matching = {matching!r}: this trainer has no {', '.join(missing)} to match")
-        self.factor(), self.force_constants()
+        balanced = isinstance(self.weights, str)
+        self._weighed(1.0) if balanced else self.factor()
+        self.force_constants()
         constraints = self.conditions_matched()
         trainer = copy.copy(self)
         trainer.rtol, trainer.conditions, trainer.timings = rtol, wanted, {}
-        trainer._kept = {name: x for name, x in self._kept.items() if name not in ("fit", "posterior")}
+        stale = ("fit", "posterior", *(("assemble", "balance") if balanced else ()))
+        trainer._kept = {name: x for name, x in self._kept.items() if name not in stale}
         trainer._kept["constraints"] = {name: constraints[name] for name in wanted}
         return trainer
 

@@ -1,4 +1,4 @@
-"""Studies of matching and of Table 1, small: what is said to be matched is matched, and a minimum is one."""
+"""Study of exact matching, small: what is said to be matched is matched, and a minimum is one."""
 
 import json
 from dataclasses import replace
@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from ase_mlipgen.calculators.eam2d import EAM2D
 from ase_mlipgen.cli.app import app
 from ase_mlipgen.defects import Vacancy, potential_energy, simulation_cell
-from ase_mlipgen.report.studies import matching_figure, table1_figure
-from ase_mlipgen.studies import catalogue, matching, table1
+from ase_mlipgen.report.studies import matching_figure
+from ase_mlipgen.studies import catalogue, matching
 from ase_mlipgen.studies.cases import CASES
 from ase_mlipgen.studies.fits import every_fit, model_of, settings_of, violation
 from ase_mlipgen.studies.results import read, write
@@ -96,33 +96,6 @@ def test_summary_takes_medians_of_ratios_and_finds_slopes():
     assert overall["violation"] == 3e-12
     head, rows = matching.table(found)
     assert all(len(row) == len(head) for row in rows)
-
-
-def test_rates_are_those_of_the_errors():
-    def record(L, seed, matched, p):
-        errors = ((1 + 0.1 * seed) * c for c in (L**-p, L**-2.0, L**-2.0, L**-6.0))
-        return table1.Record(
-            "sheet", L, seed, 3, 8, "fixed", matched, 1e-6, matched, L * L, 51, 1e-12, *errors
-        )
-
-    records = [
-        record(L, seed, matched, p)
-        for L in (5, 6, 8, 12)
-        for seed in (0, 1, 2)
-        for matched, p in ((table1.ENERGIES_FORCES, 1.0), (table1.ALL, 3.0))
-    ]
-    weaker, all_matched = table1.summarise(records)
-    assert weaker["slopes"]["geometry"] == pytest.approx(weaker["rates"]["geometry"]) == pytest.approx(-1.0)
-    assert (
-        all_matched["slopes"]["geometry"]
-        == pytest.approx(all_matched["rates"]["geometry"])
-        == pytest.approx(-3.0)
-    )
-    assert all_matched["slopes"]["relaxation"] == pytest.approx(-2.0) == all_matched["rates"]["relaxation"]
-    assert all_matched["geometry"] == pytest.approx([1.1 * L**-3.0 for L in (5, 6, 8, 12)])
-    figure = table1_figure(records)
-    shown = figure.axes[0].lines[1].get_xydata()
-    assert shown[:, 1] == pytest.approx(weaker["geometry"])
 
 
 def test_command_writes_rows_table_and_picture(tmp_path, store, monkeypatch, records):
