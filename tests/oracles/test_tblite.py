@@ -8,9 +8,9 @@ from ase import Atoms
 from ase.build import bulk
 from threadpoolctl import threadpool_limits
 
-from ase_mlipgen.cli.job import label_workers
 from ase_mlipgen.config import build, default
 from ase_mlipgen.config.schema import Reference
+from ase_mlipgen.executors import named
 from ase_mlipgen.labels import IdentityError, identity, label
 
 TBLite = pytest.importorskip("tblite.ase", reason="tblite is not installed: pip install '.[oracles]'").TBLite
@@ -64,7 +64,7 @@ def test_workers_give_the_same_labels():
     for k, atoms in enumerate(cells):
         atoms.set_distance(0, 1, 0.7 + 0.02 * k)
     here = label(cells, quiet)
-    with label_workers(2) as pool:
+    with named("processes", workers=2) as pool:
         there = label(cells, quiet, pool)
     for a, b in zip(here, there, strict=True):
         assert a.energy == pytest.approx(b.energy, abs=1e-7)
