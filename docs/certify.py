@@ -4,7 +4,7 @@ From the root of the repository, some minutes of one core:
 
     python -m docs.certify
 
-Everything is computed but the table of the studies, which `mlipgen study certificate CASE` makes, in hours.
+Everything is computed but the table of the studies, which `mlipgen study certificate` makes, in an hour.
 """
 
 import contextlib
