@@ -55,8 +55,8 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path, monkeypatch, wher
             StoreError, match=r"No space left on device; what was written\s+before is kept"
         ) as error:
             label(cells(10), unruly, executor, store=store)
-    if executor is not None:
-        executor.shutdown()
+        if executor is not None:
+            executor.shutdown()  # while the disk is still full for labels under way
     assert exit_code(error.value) == LABELS_FAILED
     assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
     status = status_of(store, check=True)
