@@ -65,11 +65,16 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+def heed():
+    """Let a child be interrupted, also where the tests run in the background of a shell, which ignores SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def in_a_process(folder, *words, until, send):
     """Run the command and end it by a signal in that force call, where it waits: standard error and exit code."""
     (folder / "waits.txt").write_text(str(until))
     process = subprocess.Popen(
-        [*MAIN, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*MAIN, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed
     )
     while len((folder / "calls.txt").read_text()) < until and process.poll() is None:
         time.sleep(0.01)
