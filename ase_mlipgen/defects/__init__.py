@@ -2,7 +2,14 @@
 
 from ase_mlipgen.defects.cells import OverlapWarning, simulation_cell, training_cell
 from ase_mlipgen.defects.checkpoint import CheckpointError
-from ase_mlipgen.defects.geometry import cell_width, is_planar, minimum_image, nearest_distances, spacing
+from ase_mlipgen.defects.geometry import (
+    cell_width,
+    is_planar,
+    minimum_image,
+    nearest_distances,
+    spacing,
+    wrapped,
+)
 from ase_mlipgen.defects.guards import Guards, potential_energy
 from ase_mlipgen.defects.lattices import triangular_lattice, triangular_primitive
 from ase_mlipgen.defects.meter import Meter
@@ -40,4 +47,5 @@ __all__ = [
     "triangular_lattice",
     "triangular_primitive",
     "unique_names",
+    "wrapped",
 ]

@@ -66,6 +66,12 @@ def cell_width(atoms: Atoms) -> float:
     return float(np.min(widths[pbc], initial=np.inf))
 
 
+def wrapped(fractional_xc: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Bring fractional coordinates to [0, 1); round-off below zero becomes zero, not one, as trees of a box want it."""
+    inside_xc = fractional_xc - np.floor(fractional_xc)
+    return np.where(inside_xc < 1.0, inside_xc, 0.0)
+
+
 def minimum_image(d_xc: npt.NDArray[np.float64], atoms: Atoms) -> npt.NDArray[np.float64]:
     """Reduce vectors by the cell's periods so that short ones come out short.
 

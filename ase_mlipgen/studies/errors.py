@@ -201,19 +201,22 @@ def study_of(
     table: Callable[[Sequence[Record]], Table],
     words: int = 3,
     cost: str = "half an hour",
+    record: type = Record,
+    compute: Callable[..., Iterator[Sequence[Any]]] = compute,
 ) -> Study:
     """Return the study of some sweeps, with both protocols.
 
     Parameters
     ----------
-    name, title, table, words, cost : of `Study`
+    name, title, table, words, cost, record : of `Study`
     cases : by the names that the sweeps give
     sweeps : in the order of the rows
+    compute : function (settings, context, cases) -> iterator over the records of each
     """
     kinds = [matching for sweep in sweeps for _, matching in sweep.kinds]
     ready = {key: replace(case, matchings=tuple(dict.fromkeys(kinds))) for key, case in cases.items()}
     return Study(
-        name, title, Setting, Record,
+        name, title, Setting, record,
         lambda protocol: [setting for sweep in sweeps for setting in sweep.settings(protocol)],
         lambda settings, context: compute(settings, context, ready), table, words=words, cost=cost,
     )  # fmt: skip

@@ -18,7 +18,11 @@ from ase_mlipgen.studies.provenance import processor, versions
 TIMES = "_time"
 """Ending of the fields that no rerun reproduces."""
 ROUND_OFF = 1e-10
-"""eV and Å: total energies of some thousand atoms, and so their differences, are round-off below this."""
+"""eV: differences of total energies of some thousand atoms are round-off below this."""
+ENERGIES = ("relaxation", "formation", "excess", "eps_E")
+"""Endings of the fields that are such differences."""
+VIOLATION = "violation"
+"""Field that is nothing but round-off where conditions hold."""
 
 
 @dataclass(frozen=True)
@@ -170,8 +174,8 @@ def difference(here: Sequence[Any], there: Sequence[Any], key: Any) -> Differenc
     Returns
     -------
     Difference
-        The largest: of floats relative to the value, where they differ by more than `ROUND_OFF`; infinite for anything
-        else that is not equal.
+        The largest: of floats relative to the value (of energies where they differ by more than `ROUND_OFF`); infinite
+        for anything else that is not equal.
     """
     known, own = _grouped(there, key), _grouped(here, key)
     pairs = [pair for place in own if place in known for pair in zip(own[place], known[place], strict=False)]
@@ -179,7 +183,7 @@ def difference(here: Sequence[Any], there: Sequence[Any], key: Any) -> Differenc
     for one, other in pairs:
         for field in fields(one):
             x, y = getattr(one, field.name), getattr(other, field.name)
-            off = 0.0 if field.name.endswith(TIMES) else _off(x, y)
+            off = 0.0 if field.name.endswith(TIMES) else _off(x, y, _round_off(field.name))
             if off > worst.relative:
                 worst = replace(worst, relative=off, name=field.name, here=x, there=y, record=key(one))
     return worst
@@ -193,9 +197,13 @@ def _grouped(records: Sequence[Any], key: Any) -> dict[Any, list[Any]]:
     return groups
 
 
-def _off(x: Any, y: Any) -> float:
+def _round_off(name: str) -> float:
+    return ROUND_OFF if name.endswith(ENERGIES) or name == VIOLATION else 0.0
+
+
+def _off(x: Any, y: Any, round_off: float) -> float:
     if not (isinstance(x, float) and isinstance(y, float)):
         return 0.0 if x == y else math.inf
-    if x == y or (math.isnan(x) and math.isnan(y)) or abs(x - y) <= ROUND_OFF:
+    if x == y or (math.isnan(x) and math.isnan(y)) or abs(x - y) <= round_off:
         return 0.0
     return abs(x - y) / max(abs(x), abs(y)) if math.isfinite(x) and math.isfinite(y) else math.inf

@@ -9,7 +9,7 @@ formation energy taken over to the large cell: what a perfect fit would be left 
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -27,7 +27,7 @@ from ase_mlipgen.studies.cases import Case
 from ase_mlipgen.studies.errors import BASIS, EXACT, PLAIN, SIZE, TOLERANCE, Setting, Sweep
 from ase_mlipgen.studies.fits import Truth, every_fit, measured, model_of, trainer_of
 from ase_mlipgen.studies.silicon_tables import fig8_table, fig9_table
-from ase_mlipgen.studies.study import DEFAULT, Context, Study
+from ase_mlipgen.studies.study import DEFAULT, Context
 from ase_mlipgen.theory.certify import warm_start
 from ase_mlipgen.theory.norms import bonds, strain_norm
 from ase_mlipgen.theory.pieces import with_calculator
@@ -196,26 +196,14 @@ FIG9_SWEEPS = (
 )
 
 
-def study_of(
-    name: str, title: str, sweeps: Sequence[Sweep], table: Any, cost: str, cases: Mapping[str, Case] = CASES
-) -> Study:
-    """Return the study of some sweeps."""
-    kinds = tuple(dict.fromkeys(matching for sweep in sweeps for _, matching in sweep.kinds))
-    ready = {key: replace(case, matchings=kinds) for key, case in cases.items()}
-    return Study(
-        name, title, Setting, Record,
-        lambda protocol: [setting for sweep in sweeps for setting in sweep.settings(protocol)],
-        lambda settings, context: compute(settings, context, ready), table, words=3, cost=cost,
-    )  # fmt: skip
-
+study_of = partial(errors.study_of, cases=CASES, record=Record, compute=compute)
+"""Function (name, title, sweeps=..., table=..., cost=...) -> Study, of these cases unless others are given."""
 
 FIG8 = study_of(
-    "fig8", "silicon, tight binding: errors over the force RMSE", FIG8_SWEEPS, fig8_table, "20 minutes"
-)
+    "fig8", "silicon, tight binding: errors over the force RMSE", sweeps=FIG8_SWEEPS, table=fig8_table,
+    cost="20 minutes",
+)  # fmt: skip
 FIG9 = study_of(
-    "fig9",
-    "silicon, tight binding: errors over the size of the training cell",
-    FIG9_SWEEPS,
-    fig9_table,
-    "an hour",
-)
+    "fig9", "silicon, tight binding: errors over the size of the training cell", sweeps=FIG9_SWEEPS,
+    table=fig9_table, cost="an hour",
+)  # fmt: skip

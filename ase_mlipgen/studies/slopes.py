@@ -1,4 +1,7 @@
-"""Exponents of power laws in what studies measured. Enter at `slope`, or `slope_over_seeds` for its interval."""
+"""Exponents of power laws in what studies measured.
+
+Enter at `slope`; with an interval of confidence at `slope_over_seeds`, or `slope_of_points` where there are no seeds.
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,14 +16,17 @@ LEAST = 3
 
 
 class Slope(NamedTuple):
-    """Exponent of a power law: mean over seeds, half-width of its 95 % t-interval (nan with one seed), their number."""
+    """Exponent of a power law, half the width of its 95 % t-interval (nan where nothing says how wide), and of what.
+
+    `n` is the number of seeds that it is the mean of, or of points.
+    """
 
     mean: float
     half_width: float
-    n_seeds: int
+    n: int
 
     def __str__(self) -> str:
-        return f"{self.mean:.2f}" + (f" ± {self.half_width:.2f}" if self.n_seeds > 1 else "")
+        return f"{self.mean:.2f}" + (f" ± {self.half_width:.2f}" if np.isfinite(self.half_width) else "")
 
 
 def slope(x: Sequence[float], y: Sequence[float], span: float = 0.1) -> float | None:
@@ -65,6 +71,26 @@ def slope_over_seeds(
     n = len(found)
     wide = t.ppf(0.5 + CONFIDENCE / 2.0, n - 1) * np.std(found, ddof=1) / np.sqrt(n) if n > 1 else np.nan
     return Slope(float(np.mean(found)), float(wide), n)
+
+
+def slope_of_points(x: npt.ArrayLike, y: npt.ArrayLike) -> Slope:
+    """Return the least-squares slope of log |y| over log x, with the interval that the points' scatter gives.
+
+    Raises
+    ------
+    ValueError
+        The x are all the same.
+    """
+    logs = np.log(np.abs(np.array([x, y], dtype=float)))
+    dx, dy = _within(logs, None)
+    if not dx @ dx > 0.0:
+        raise ValueError(f"{len(dx)} points do not determine a slope; give more of different x")
+    found, free = float(dx @ dy / (dx @ dx)), len(dx) - 2
+    wide = np.nan
+    if free > 0:
+        variance = float(np.sum((dy - found * dx) ** 2)) / free
+        wide = t.ppf(0.5 + CONFIDENCE / 2.0, free) * np.sqrt(variance / (dx @ dx))
+    return Slope(found, float(wide), len(dx))
 
 
 def _within(logs: npt.NDArray[np.float64], groups: npt.NDArray[np.str_] | None) -> npt.NDArray[np.float64]:

@@ -165,7 +165,7 @@ def wrong_fit(setting: Setting, case: Case, trainer: DefectTrainer, context: Con
     """Solve the wrong reference's rows under the right energies and forces, and the wrong force constants."""
     wrong_case = replace(
         case,
-        reference=partial(springs),
+        reference=springs,
         matchings=(("force_constants",),),
         tag=f"springs {STIFFNESS} {LENGTH}",
     )
@@ -208,7 +208,7 @@ def _record(
 class Rate:
     """What one row of the table is of: error `y` over `x`, in a limit, and the exponent that Table 1 has.
 
-    `of` says for which records; `x` and `y` are functions of one.
+    `x` and `y` are functions of a record.
     """
 
     limit: int
@@ -243,7 +243,7 @@ def rates(limit: int, dimension: int = 2) -> list[Rate]:
 def groups_of(records: Sequence[Record]) -> dict[tuple[str, int, str], list[Record]]:
     """Return the records of each case, limit and kind of samples."""
     groups: dict[tuple[str, int, str], list[Record]] = {}
-    for r in sorted(records, key=lambda r: (r.case != "vacancy", r.limit, r.samples)):
+    for r in sorted(records, key=lambda r: (r.case, r.limit, r.samples)):
         groups.setdefault((r.case, r.limit, r.samples), []).append(r)
     return groups
 
@@ -256,8 +256,7 @@ def summarise(records: Sequence[Record]) -> list[dict[str, Any]]:
     list of dict
         For each case, limit, kind of samples and rate: "rate"; "values", medians over seeds by size or (third limit)
         by tolerance; "slope" over seeds, and that "far", from L = 8 on, `Slope` or None; "percent", the median error
-        of the homogeneous force
-        constants by size; "lost", fits without a minimum.
+        of the homogeneous force constants by size; "lost", fits without a minimum.
     """
     found = []
     for (case, limit, samples), own in groups_of(records).items():

@@ -22,8 +22,8 @@ from ase_mlipgen.defects import Relaxation, Vacancy, relax, simulation_cell
 from ase_mlipgen.defects.arrangement import closest_approach
 from ase_mlipgen.defects.lattices import triangular_primitive
 from ase_mlipgen.studies.cases import HOLLOW, SHEET
-from ase_mlipgen.studies.confidence import Estimate, exponents
-from ase_mlipgen.studies.study import DEFAULT, Context, Study, Table
+from ase_mlipgen.studies.study import DEFAULT, Context, Study
+from ase_mlipgen.studies.theorem21_tables import DECAY, GRID, LATTICE, NAN, RANDOM, table
 from ase_mlipgen.theory.cell_hessian import analytic_hessian
 from ase_mlipgen.theory.compare import core_distances
 from ase_mlipgen.theory.norms import bonds, site_strains, strain_norm
@@ -32,8 +32,6 @@ from ase_mlipgen.theory.superposition import CoreField, closest_cores, core_fiel
 
 FMAX = 1e-6
 """eV/Å."""
-NAN = float("nan")
-LATTICE, GRID, RANDOM, DECAY = "lattice", "grid", "random", "decay"
 
 
 @dataclass(frozen=True)
@@ -260,95 +258,6 @@ def scattered(system: System, n_defects: int, separation: int, seed: int) -> lis
             if len(places) == n_defects:
                 return [[int(x) for x in place] for place in places]
     raise ValueError(f"{n_defects} cores do not fit {system.size} at random, {separation} apart; take fewer")
-
-
-def summarise(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Fit the exponents.
-
-    Returns
-    -------
-    list of dict
-        For each case and arrangement, and for "rest" and "whole" of the cores and the "decay": "values", means over
-        what has that distance, by n_defects; "distance", by n_defects the exponent of L_D (or of the distance from
-        the core, from 3 lengths on); "count", by distance the exponent of n_D; all `Estimate`; "lost", arrangements
-        that did not converge; "softest", by n_defects the smallest stability constant.
-    """
-    groups: dict[tuple[str, str], list[Record]] = {}
-    for record in records:
-        groups.setdefault((record.case, record.arrangement), []).append(record)
-    kinds = {DECAY: (DECAY,), LATTICE: ("rest",)}
-    return [
-        {"case": case, "arrangement": arrangement, "what": what, **_summary(own, what)}
-        for (case, arrangement), own in groups.items()
-        for what in kinds.get(arrangement, ("rest", "whole"))
-    ]
-
-
-def _summary(records: Sequence[Record], what: str) -> dict[str, Any]:
-    name = "norm" if what == DECAY else what
-    good = [r for r in records if r.converged]
-    values, slopes, softest = {}, {}, {}
-    for n in sorted({r.n_defects for r in good}):
-        own = [r for r in good if r.n_defects == n]
-        values[n] = {
-            D: float(np.mean([getattr(r, name) for r in own if r.separation == D]))
-            for D in sorted({r.separation for r in own})
-        }
-        softest[n] = min((r.stability for r in own if np.isfinite(r.stability)), default=NAN)
-        used = [r for r in own if what != DECAY or r.distance >= 3]
-        if len({r.separation for r in used}) > 2:
-            (slopes[n],) = exponents([getattr(r, name) for r in used], [r.distance for r in used])
-    return {
-        "values": values,
-        "distance": slopes,
-        "count": _counts(values),
-        "lost": len(records) - len(good),
-        "softest": softest,
-    }
-
-
-def _counts(values: dict[int, dict[int, float]]) -> dict[int, Estimate]:
-    """Fit the exponent of n_D at every distance that three or more counts have."""
-    found = {}
-    for D in sorted({D for own in values.values() for D in own}):
-        pairs = [(n, own[D]) for n, own in values.items() if D in own]
-        if len(pairs) > 2:
-            (found[D],) = exponents([y for _, y in pairs], [n for n, _ in pairs])
-    return found
-
-
-def table(records: Sequence[Record], dimensions: dict[str, int]) -> Table:
-    """Return head and rows: values by distance, slopes beside the theory's; below, exponents of n_D."""
-    summary = summarise(records)
-    shown = sorted({D for s in summary if s["what"] == "rest" for own in s["values"].values() for D in own})
-    head = ["case", "what, Å", "cores", "n_D", *map(str, shown), "slope", "theory", "least stability"]
-    rows = []
-    for s in summary:
-        d, what = dimensions[s["case"]], s["what"]
-        theory = {"rest": f"{-d / 2:g}", DECAY: f"{-d:g}"}.get(what, "-")
-        line = [s["case"], {DECAY: "rms of Du(l)", "rest": "rest", "whole": "rest of whole fields"}[what]]
-        line.append("alone" if what == DECAY else s["arrangement"])
-        for n, values in s["values"].items():
-            numbers = [f"{values[D]:.2e}" if D in values else "-" for D in shown]
-            rows.append(
-                [
-                    *line,
-                    str(n),
-                    *numbers,
-                    str(s["distance"].get(n, "-")),
-                    theory,
-                    _text(s["softest"][n], what),
-                ]
-            )
-        if s["count"]:
-            numbers = [str(s["count"].get(D, "-")) for D in shown]
-            rows.append([*line[:1], f"exponent of n_D, {line[1]}", line[2], "", *numbers, "",
-                         "0.5" if what == "rest" else "-", ""])  # fmt: skip
-    return head, rows
-
-
-def _text(stability: float, what: str) -> str:
-    return f"{stability:.3f}" if what == "rest" and np.isfinite(stability) else "-"
 
 
 def study_of(systems: dict[str, System]) -> Study:

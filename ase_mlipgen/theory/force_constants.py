@@ -19,7 +19,7 @@ from scipy.sparse import csc_array, issparse
 from scipy.sparse.linalg import norm as sparse_norm
 from scipy.spatial import KDTree
 
-from ase_mlipgen.defects import is_planar
+from ase_mlipgen.defects import is_planar, wrapped
 from ase_mlipgen.symmetry import differences
 from ase_mlipgen.symmetry.sites import SiteSymmetry, find_site_symmetry
 from ase_mlipgen.theory.cell_hessian import analytic_hessian, has_hessian
@@ -210,10 +210,10 @@ def full_hessian(constants: ForceConstants, perfect: Atoms) -> npt.NDArray[np.fl
     }
     hessian = np.empty((n_atoms, d, n_atoms, d))
     fractional = perfect.get_scaled_positions(wrap=False)
-    tree = KDTree(_wrapped(fractional), boxsize=np.ones(3))
+    tree = KDTree(wrapped(fractional), boxsize=np.ones(3))
     for atom in range(n_atoms):
         site = int(class_i[atom])
-        target_n = tree.query(_wrapped(fractional + fractional[atom] - fractional[site]))[1]
+        target_n = tree.query(wrapped(fractional + fractional[atom] - fractional[site]))[1]
         hessian[atom][:, target_n, :] = rows[site]
     return hessian.reshape(n_atoms * d, n_atoms * d)
 
@@ -256,9 +256,3 @@ def _analytic(walker: Atoms, sites: npt.NDArray[np.int64], dimension: int) -> np
     wanted = (3 * sites[:, None] + np.arange(3)).ravel()
     columns = csc_array(hessian)[:, wanted].toarray().T.reshape(len(sites), 3, len(walker), 3)
     return np.ascontiguousarray(columns[:, :dimension, :, :dimension])
-
-
-def _wrapped(fractional: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Bring fractional coordinates to [0, 1); round-off below zero becomes zero, not one."""
-    inside = fractional - np.floor(fractional)
-    return np.where(inside < 1.0, inside, 0.0)

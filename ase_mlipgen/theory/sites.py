@@ -16,6 +16,7 @@ from ase import Atoms
 from ase.geometry.minkowski_reduction import minkowski_reduce
 from scipy.spatial import cKDTree
 
+from ase_mlipgen.defects import wrapped
 from ase_mlipgen.symmetry.operations import reduce_by_translations
 
 Floats = npt.NDArray[np.float64]
@@ -108,7 +109,7 @@ class Sites:
 
     @cached_property
     def _tree(self) -> Any:
-        return cKDTree(_wrapped(self.positions_sc @ self._inverse), boxsize=np.ones(3))
+        return cKDTree(wrapped(self.positions_sc @ self._inverse), boxsize=np.ones(3))
 
 
 def host_sites(host: Primitive, atoms: Atoms) -> Sites:
@@ -241,14 +242,8 @@ def _origin(host: Primitive, atoms: Atoms) -> Floats:
     return best
 
 
-def _wrapped(fractional: Floats) -> Floats:
-    wrapped = fractional - np.floor(fractional)
-    wrapped[wrapped >= 1.0] = 0.0
-    return np.asarray(wrapped)
-
-
 def _looked_up(tree: Any, inverse: Floats, cell: Floats, positions_xc: Floats) -> Ints:
-    fractional = _wrapped(positions_xc @ inverse)
+    fractional = wrapped(positions_xc @ inverse)
     _, found = tree.query(fractional)
     off = fractional - tree.data[found]
     distance = np.linalg.norm((off - np.round(off)) @ cell, axis=1)

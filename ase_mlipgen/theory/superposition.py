@@ -20,7 +20,7 @@ from ase import Atoms
 from ase.geometry import get_distances
 from scipy.spatial import cKDTree
 
-from ase_mlipgen.defects import minimum_image
+from ase_mlipgen.defects import minimum_image, wrapped
 
 Floats = npt.NDArray[np.float64]
 
@@ -51,7 +51,7 @@ class CoreField:
         Where the cell has no atom (an added one of another core), the mean over the nearest there.
         """
         inverse = np.linalg.inv(self.cell)
-        places = _wrapped(offsets_xc @ inverse)
+        places = wrapped(offsets_xc @ inverse)
         _, found = self._tree.query(places)
         off = places - self._tree.data[found]
         away = np.linalg.norm((off - np.round(off)) @ self.cell, axis=1)
@@ -81,7 +81,7 @@ class CoreField:
 
     @cached_property
     def _tree(self) -> Any:
-        return cKDTree(_wrapped(self.offsets_xc @ np.linalg.inv(self.cell)), boxsize=np.ones(3))
+        return cKDTree(wrapped(self.offsets_xc @ np.linalg.inv(self.cell)), boxsize=np.ones(3))
 
 
 def core_field(unrelaxed: Atoms, relaxed: Atoms) -> CoreField:
@@ -156,9 +156,3 @@ def _shifts(atoms: Atoms) -> Floats:
 
 def _centres(atoms: Atoms) -> Floats:
     return np.asarray(atoms.info.get("defect_centres", []), dtype=float).reshape(-1, 3)
-
-
-def _wrapped(fractional: Floats) -> Floats:
-    wrapped = fractional - np.floor(fractional)
-    wrapped[wrapped >= 1.0] = 0.0
-    return np.asarray(wrapped)

@@ -36,7 +36,7 @@ def test_slope_over_seeds_is_the_mean_with_students_interval():
     found = slope_over_seeds([*x, *x, *x], -y, np.repeat([0, 1, 2], 4))
     assert found.mean == pytest.approx(2.0)
     assert found.half_width == pytest.approx(t.ppf(0.975, 2) / np.sqrt(3.0))
-    assert found.n_seeds == 3
+    assert found.n == 3
 
 
 def test_slope_of_one_seed_is_that_of_a_regression_and_has_no_interval():

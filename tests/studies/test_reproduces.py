@@ -3,7 +3,8 @@
 Held against: the CSV files that `mlipgen study` wrote on another day and are kept in docs/results, one a study and
 protocol. Of each two-dimensional study the cheapest settings (the smallest cells, then the smallest basis; of these the
 first and the last) are computed again with their seed, labels included, and every field but times has to agree to a
-relative 1e-6; numbers that differ by less than 1e-10 (eV, Å) are round-off of total energies. So this guards the pages
+relative 1e-6; energies that differ by less than 1e-10 eV differ by round-off of totals. Other versions or vector
+units than those the file names may change more (docs/reproduction.md says how much). So this guards the pages
 against changes of the code; that their numbers are right is for the other tests. Some minutes for all files:
 
     pytest tests/studies/test_reproduces.py -m slow

@@ -17,7 +17,7 @@ from ase_mlipgen.theory.norms import strain_norm
 SAMPLES = {"n_train": 8, "n_test": 2, "n_perfect": 2}
 SMALL = replace(silicon.CASES["6"], name="4", large=lambda size: silicon.pair(4), at_size={2: SAMPLES})
 SWEEPS = (Sweep(SIZE, "4", (2,), (0,), ((2, 8),), (1e-6,), (PLAIN, EXACT)),)
-STUDY = silicon.study_of("fig9", "small", SWEEPS, fig9_table, "seconds", {"4": SMALL})
+STUDY = silicon.study_of("fig9", "small", sweeps=SWEEPS, table=fig9_table, cost="seconds", cases={"4": SMALL})
 
 
 @pytest.fixture(scope="module")

@@ -121,9 +121,25 @@ def test_difference_is_relative_leaves_times_aside_and_names_the_row():
     found = difference(rows, [rows[0], replace(rows[1], error=2.0 + 4e-6)], key)
     assert found.relative == pytest.approx(2e-6, rel=1e-3)
     assert (found.name, found.record, found.n_compared) == ("error", (4, 1, ()), 2)
-    assert difference(rows, [replace(rows[0], error=1.0 + 1e-11)], key).relative == 0.0
     assert difference(rows, [replace(rows[0], good=False)], key).relative == math.inf
     assert difference(rows, [replace(rows[0], error=math.nan)], key).relative == math.inf
+
+
+def test_energies_differ_where_round_off_of_total_energies_is_exceeded_lengths_always():
+    @dataclass(frozen=True)
+    class Fit:
+        seed: int
+        geometry: float
+        formation: float
+
+    kept = [Fit(0, 1e-6, 1e-7)]
+
+    def off(**changes):
+        return difference(kept, [replace(kept[0], **changes)], lambda r: r.seed).relative
+
+    assert off(formation=1e-7 + 5e-11) == 0.0
+    assert off(formation=1e-7 + 2e-10) == pytest.approx(2e-3, rel=0.01)
+    assert off(geometry=1e-6 + 5e-11) == pytest.approx(5e-5, rel=0.01)
 
 
 @pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)

@@ -143,7 +143,7 @@ def test_slopes_are_those_of_the_errors(records):
         ((3, RIGHT, "excess, "), 2.0, 2.0),
     ):
         assert found[key]["slope"].mean == pytest.approx(slope, abs=0.03)
-        assert found[key]["slope"].n_seeds == 5
+        assert found[key]["slope"].n == 5
         assert found[key]["rate"].theory == theory
     head, rows = table1.table(records)
     assert all(len(row) == len(head) for row in rows)
