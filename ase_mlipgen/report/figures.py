@@ -4,13 +4,14 @@
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from ase_mlipgen.report.cell import draw_cell
 from ase_mlipgen.report.data import Judged, Predictions, binned
+from ase_mlipgen.report.numbers import readable
 from ase_mlipgen.report.style import (
     CYCLE,
     DIFFERENCE,
@@ -63,7 +64,7 @@ def draw_energy_parity(axes: "Axes", below: "Axes", predictions: Sequence[Predic
         axes.plot(x, y, "o", ms=3.2, color=colour, mec="white", mew=0.3, label=found.defect)
         below.plot(x, y - x, "o", ms=2.6, color=colour, mec="none", alpha=0.8)
     errors = np.concatenate([p.energy_model - p.energy_reference for p in predictions])
-    axes.set_title(f"energy, RMSE {_readable(_rms(errors), 'eV/atom')}")
+    axes.set_title(f"energy, RMSE {readable(_rms(errors), 'eV/atom')}")
     axes.set_ylabel("model (meV/atom)")
     _finish_parity(axes, below, "reference, above the lowest (meV/atom)", "error (meV/atom)")
 
@@ -77,7 +78,7 @@ def draw_force_parity(axes: "Axes", below: "Axes | None", predictions: Sequence[
         axes.plot(x, y, ".", ms=2.4, color=colour, mec="none", alpha=0.5, label=found.defect, rasterized=True)
         if below is not None:
             below.plot(x, y - x, ".", ms=1.8, color=colour, mec="none", alpha=0.4, rasterized=True)
-    axes.set_title(f"forces, RMSE {_readable(_rms(np.concatenate(squares)), 'eV/Å')}")
+    axes.set_title(f"forces, RMSE {readable(_rms(np.concatenate(squares)), 'eV/Å')}")
     axes.set_ylabel("model (eV/Å)")
     _finish_parity(axes, below, "reference (eV/Å)", "error (eV/Å)")
 
@@ -129,7 +130,7 @@ def draw_decay(axes: "Axes", comparison: Comparison, dimension: int) -> None:
     distances(axes)
     logarithmic(axes, "y")
     axes.set(xlabel="distance from the nearest core (Å)", ylabel="|Du| of a site (Å)")
-    axes.set_title(f"large cell, ‖D(u − ũ)‖ = {_readable(comparison.geometry_error, 'Å')}")
+    axes.set_title(f"large cell, ‖D(u − ũ)‖ = {readable(comparison.geometry_error, 'Å')}")
     if r is None:
         axes.text(
             0.5, 0.5, "the cell does not say where its cores are", transform=axes.transAxes, ha="center"
@@ -169,7 +170,7 @@ def energies_figure(entries: Mapping[str, float]) -> "Figure":
     values = np.array(list(shown.values()))
     low = 10.0 ** np.floor(np.log10(values.min()) - 0.5)
     bars = axes.barh(list(shown), values - low, left=low, height=0.62, color=REFERENCE)
-    axes.bar_label(bars, [_readable(value, "eV") for value in values], padding=4, fontsize=8)
+    axes.bar_label(bars, [readable(value, "eV") for value in values], padding=4, fontsize=8)
     logarithmic(axes, "x")
     axes.set(xlim=(low, values.max() * 20), xlabel="energy error of a cell (eV)")
     axes.invert_yaxis()
@@ -267,11 +268,3 @@ def _inset_errors(axes: "Axes", predictions: Sequence[Predictions]) -> None:
 
 def _rms(values: Floats) -> float:
     return float(np.sqrt(np.mean(values**2)))
-
-
-def _readable(value: Any, unit: str) -> str:
-    """Return a number with three digits, in a thousandth or a millionth of an eV (or Å) where that reads better."""
-    for factor, prefix in ((1.0, ""), (1e3, "m"), (1e6, "µ"), (1e9, "n")):
-        if abs(value) * factor >= 1.0 and unit.startswith("eV"):
-            return f"{value * factor:.3g} {prefix}{unit}"
-    return f"{value:.3g} {unit}"

@@ -18,6 +18,7 @@ from ase_mlipgen.report.data import Judged, Predictions, judge, predict
 from ase_mlipgen.report.html import render
 from ase_mlipgen.report.metrics import metrics, write_metrics
 from ase_mlipgen.result import TrainingResult
+from ase_mlipgen.studies.provenance import versions
 from ase_mlipgen.theory.budget import ErrorBudget
 from ase_mlipgen.theory.compare import Comparison
 
@@ -61,8 +62,16 @@ def write_report(
     if citations:
         (folder / "citations.bib").write_text(bibtex(citations), encoding="utf-8")
     page = folder / "report.html"
-    page.write_text(render(title, numbers, pictures, citations, configuration), encoding="utf-8")
+    page.write_text(
+        render(title, numbers, pictures, citations, configuration, _made(result)), encoding="utf-8"
+    )
     return page
+
+
+def _made(result: TrainingResult) -> str:
+    seed = result.settings.get("seed")
+    with_what = ", ".join(f"{name} {version}" for name, version in versions().items())
+    return f"Made with {with_what}" + ("." if seed is None else f"; seed {seed}.")
 
 
 def _budgeted(budget: ErrorBudget) -> tuple[str, str, "Figure"]:

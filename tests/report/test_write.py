@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 import pytest
 
 from ase_mlipgen.report.citations import bibtex, citations
-from ase_mlipgen.report.html import headline
 from ase_mlipgen.report.metrics import metrics
+from ase_mlipgen.report.sections import headline
 from ase_mlipgen.report.write import write_report
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -20,11 +20,12 @@ class Reader(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.loads, self.open, self.text = [], [], ""
+        self.loads, self.open, self.text, self.names = [], [], "", set()
 
     def handle_starttag(self, tag, attrs):
         assert tag not in ("script", "link", "iframe", "object", "embed"), tag
         self.loads += [value for name, value in attrs if name in ("src", "href", "srcset", "data", "poster")]
+        self.names |= {value for name, value in attrs if name == "id"}
         if tag not in VOID:
             self.open.append(tag)
 
@@ -49,8 +50,12 @@ def test_page_is_self_contained_and_well_formed(folder):
     page = Reader()
     page.feed(source)
     assert page.open == []
-    assert len(page.loads) == 8
-    assert all(value.startswith("data:image/png;base64,") for value in page.loads)
+    anchors = [value for value in page.loads if value.startswith("#")]
+    assert {value[1:] for value in anchors} <= page.names
+    pictures = [value for value in page.loads if not value.startswith("#")]
+    assert len(pictures) == 8
+    assert all(value.startswith("data:image/png;base64,") for value in pictures)
+    assert "default-src 'none'" in source
     style = source[source.index("<style>") : source.index("</style>")]
     assert "url(" not in style
     assert "@import" not in style
