@@ -5,6 +5,8 @@ training cells as extended XYZ, the compressed least-squares system as npz. `Tra
 """
 
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -314,8 +316,13 @@ class TrainingResult:
                 f"{folder / 'result.json'} is {content.get('format')!r} version {content.get('version')!r}; "
                 f"expected {FORMAT} version {VERSION}"
             )
-        with np.load(folder / "result.npz", allow_pickle=False) as file:
-            arrays = dict(file)
+        try:
+            with open(folder / "result.npz", "rb") as stream, np.load(stream, allow_pickle=False) as file:
+                arrays = dict(file)
+        except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            raise ResultDirectoryError(
+                f"{folder / 'result.npz'} is truncated or damaged ({error}); the same run again writes it anew"
+            ) from error
         try:
             return _assembled(cls, folder, content, arrays)
         except (KeyError, TypeError) as error:

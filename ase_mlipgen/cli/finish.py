@@ -1,6 +1,6 @@
 """What follows a fit in a run directory: the comparison on the large cell, the error budget, the report.
 
-Enter at `compared`, `reported`.
+Enter at `compared`, `reported`, `rewritten`.
 """
 
 import time
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ase_mlipgen.config import AnyConfig, Config, DataConfig, build, to_toml
+from ase_mlipgen.config import AnyConfig, Config, DataConfig, build, load_any, to_toml
 from ase_mlipgen.progress import Progress
 
 if TYPE_CHECKING:
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from ase_mlipgen.result import TrainingResult
     from ase_mlipgen.theory.budget import ErrorBudget
-    from ase_mlipgen.theory.compare import Comparison
+    from ase_mlipgen.theory.comparison import Comparison
     from ase_mlipgen.trainer import DefectTrainer
 
+COMPARISON = "comparison.npz"
 EVERY = 5.0
 """Seconds between two lines about a relaxation."""
 
@@ -102,9 +103,11 @@ def _steps(progress: Progress) -> Any:
     return report
 
 
-def write_cells(folder: Path, comparison: "Comparison") -> None:
-    """Write both relaxed large cells into a run directory."""
+def keep_comparison(folder: Path, comparison: "Comparison") -> None:
+    """Write a comparison into a run directory, and both relaxed large cells, for others to read."""
     from ase.io import write
+
+    comparison.save(folder / COMPARISON)
 
     for name, relaxation in (("reference", comparison.reference), ("model", comparison.surrogate)):
         write(folder / f"large_cell_{name}.extxyz", relaxation.atoms, format="extxyz")
@@ -112,12 +115,12 @@ def write_cells(folder: Path, comparison: "Comparison") -> None:
 
 def remove_comparison(folder: Path) -> None:
     """Remove what an older model's comparison on the large cell left: it is not this model's."""
-    for name in ("large_cell_reference.extxyz", "large_cell_model.extxyz", "decay.png"):
+    for name in (COMPARISON, "large_cell_reference.extxyz", "large_cell_model.extxyz", "decay.png"):
         (folder / name).unlink(missing_ok=True)
 
 
 def reported(
-    config: AnyConfig,
+    config: AnyConfig | None,
     folder: Path,
     title: str,
     result: "TrainingResult",
@@ -125,25 +128,43 @@ def reported(
     progress: Progress,
     begun: float,
 ) -> Outcome:
-    """Write the report, and return what the run came to."""
+    """Write the report, and return what the run came to; without a configuration, from the result alone."""
     from ase_mlipgen.report.citations import citations
     from ase_mlipgen.report.metrics import metrics
     from ase_mlipgen.report.write import write_report
 
     budget = _budget(config, result, progress) if isinstance(config, Config) else None
     progress.say("writing the report")
-    text = to_toml(config)
+    text = "" if config is None else to_toml(config)
     page = write_report(
         folder,
         result,
         comparison,
         title=title,
-        citations=citations(cited_by(config)),
+        citations=citations([] if config is None else cited_by(config)),
         configuration=text,
-        extra={"configuration": text},
+        extra={"configuration": text} if text else {},
         budget=budget,
     )
     return Outcome(result, comparison, metrics(result, comparison, budget), page, time.perf_counter() - begun)
+
+
+def rewritten(run: Path, folder: Path, title: str, quiet: bool) -> Outcome:
+    """Write the report of a result that is on disk.
+
+    Raises
+    ------
+    ResultDirectoryError, ComparisonFileError, ConfigError
+    """
+    from ase_mlipgen.result import TrainingResult
+    from ase_mlipgen.theory.comparison import Comparison
+
+    begun = time.perf_counter()
+    result = TrainingResult.load(run)
+    comparison = Comparison.load(run / COMPARISON) if (run / COMPARISON).is_file() else None
+    config = load_any(run / "config.toml") if (run / "config.toml").is_file() else None
+    with Progress(quiet) as progress:
+        return reported(config, folder, title, result, comparison, progress, begun)
 
 
 def cited_by(config: AnyConfig) -> list[str]:

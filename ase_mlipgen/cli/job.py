@@ -14,7 +14,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ase_mlipgen.cli.finish import Outcome, compared, remove_comparison, reported, write_cells
+from ase_mlipgen.cli.finish import Outcome, compared, keep_comparison, remove_comparison, reported
 from ase_mlipgen.config import AnyConfig, Config, ConfigError, DataConfig, build, to_toml
 from ase_mlipgen.durable import replacing
 from ase_mlipgen.progress import Progress
@@ -57,7 +57,7 @@ def execute(config: AnyConfig, folder: Path, quiet: bool, title: str) -> Outcome
         result.save(folder)
         comparison = compared(config, cells, trainer, result)
         if comparison is not None:
-            write_cells(folder, comparison)
+            keep_comparison(folder, comparison)
         return reported(config, folder, title, result, comparison, trainer.progress, begun)
 
 

@@ -22,6 +22,8 @@ def show(outcome: "Outcome", as_json: bool) -> None:
         "picture": str(folder / "summary.png"),
         "model": str(folder / "model.json"),
     }
+    if not (folder / "model.json").exists():  # the report was asked for elsewhere
+        del files["model"]
     if not (outcome.result.test and outcome.result.cells):
         del files["picture"]
     if as_json:

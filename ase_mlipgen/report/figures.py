@@ -25,7 +25,7 @@ from ase_mlipgen.report.style import (
     styled,
 )
 from ase_mlipgen.result import TrainingCell
-from ase_mlipgen.theory.compare import Comparison
+from ase_mlipgen.theory.comparison import Comparison
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

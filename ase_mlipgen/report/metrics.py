@@ -10,7 +10,7 @@ from typing import Any
 from ase_mlipgen.durable import replacing
 from ase_mlipgen.result import TrainingResult
 from ase_mlipgen.theory.budget import ErrorBudget
-from ase_mlipgen.theory.compare import Comparison
+from ase_mlipgen.theory.comparison import Comparison
 from ase_mlipgen.theory.errors import DEFINITIONS
 
 FORMAT = "ase_mlipgen.metrics"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ase_mlipgen.refinement import Round
-    from ase_mlipgen.theory.compare import Comparison
+    from ase_mlipgen.theory.comparison import Comparison
 
 Floats = npt.NDArray[np.float64]
 ENERGIES = ("relaxation", "formation")

@@ -8,7 +8,7 @@ from ase_mlipgen.progress import duration
 from ase_mlipgen.report.citations import Citation
 from ase_mlipgen.report.numbers import number, readable
 from ase_mlipgen.report.tables import Named, Row, table, tiles
-from ase_mlipgen.theory.compare import Comparison
+from ase_mlipgen.theory.comparison import Comparison
 from ase_mlipgen.theory.errors import DEFINITIONS
 
 Numbers = Mapping[str, Any]

@@ -20,7 +20,7 @@ from ase_mlipgen.report.metrics import metrics, write_metrics
 from ase_mlipgen.result import TrainingResult
 from ase_mlipgen.studies.provenance import versions
 from ase_mlipgen.theory.budget import ErrorBudget
-from ase_mlipgen.theory.compare import Comparison
+from ase_mlipgen.theory.comparison import Comparison
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

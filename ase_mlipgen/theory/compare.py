@@ -7,9 +7,8 @@ Enter at `compare`.
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,80 +16,8 @@ from ase import Atoms
 from ase.geometry import get_distances
 
 from ase_mlipgen.defects import Guards, Relaxation, potential_energy, relax
+from ase_mlipgen.theory.comparison import Comparison
 from ase_mlipgen.theory.norms import bonds, site_strains
-
-DEFINITION = {
-    "geometry_error": "||D(u_ref - u_sur)||, Å: difference of the two relaxed geometries in the bond norm (2.1) of "
-    "the unrelaxed cell, both directions of a bond counted",
-    "geometry_norm": "||D u_ref||, Å: size of the reference's own relaxation in the same norm",
-    "relaxation_energy": "E(u) - E(0), eV: energy of the relaxed minus that of the unrelaxed large cell, one model",
-    "relaxation_energy_error": "surrogate's minus reference's relaxation energy, eV",
-    "formation_energy": "E(u) minus the energy of the same atoms in the perfect host, eV, one model; the host's energy "
-    "is that model's own, foreign elements count with the chemical potentials given",
-    "formation_energy_error": "surrogate's minus reference's formation energy, eV",
-    "energy_excess": "E_ref(u_sur) - E_ref(u_ref), eV: what the surrogate's geometry costs in the reference; "
-    "quadratic in the geometry error",
-}
-
-SHOWN = (
-    "geometry_error",
-    "geometry_norm",
-    "relaxation_energy_error",
-    "formation_energy_error",
-    "energy_excess",
-)
-
-
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """Errors of a surrogate on one large cell; what each number is stands in `definition`.
-
-    Attributes
-    ----------
-    geometry_error, geometry_norm : Å
-    relaxation_energy_reference, relaxation_energy_surrogate, relaxation_energy_error : eV
-    formation_energy_reference, formation_energy_surrogate, formation_energy_error : eV; None where they are not
-        defined for want of a chemical potential
-    energy_excess : eV
-    strain_reference_i, strain_surrogate_i, strain_difference_i : (n_atoms,) arrays, Å, |Du(l)| of both relaxations
-        and of their difference
-    core_distance_i : (n_atoms,) array, Å, from each unrelaxed atom to the nearest core; None if the cell does not
-        say where its cores are
-    reference, surrogate : both relaxations, with cells, steps, wall times
-    failure : which relaxation did not converge and why; None if both did. Numbers that need a relaxation that
-        failed are then nan.
-    """
-
-    geometry_error: float
-    geometry_norm: float
-    relaxation_energy_reference: float
-    relaxation_energy_surrogate: float
-    relaxation_energy_error: float
-    formation_energy_reference: float | None
-    formation_energy_surrogate: float | None
-    formation_energy_error: float | None
-    energy_excess: float
-    strain_reference_i: npt.NDArray[np.float64]
-    strain_surrogate_i: npt.NDArray[np.float64]
-    strain_difference_i: npt.NDArray[np.float64]
-    core_distance_i: npt.NDArray[np.float64] | None
-    reference: Relaxation
-    surrogate: Relaxation
-    failure: str | None
-
-    definition: ClassVar[Mapping[str, str]] = DEFINITION
-
-    def __str__(self) -> str:
-        lines = [f"{len(self.reference.atoms)} atoms, relaxed by the reference and by the surrogate"]
-        for name in SHOWN:
-            value = getattr(self, name)
-            text = f"{value:12.3e}" if value is not None else f"{'undefined':>12s}"
-            lines.append(f"{name.replace('_', ' '):26s}{text}   {self.definition[name]}")
-        for name, found in (("reference", self.reference), ("surrogate", self.surrogate)):
-            lines.append(f"{name}: {found.steps} steps, {found.wall_time:.1f} s")
-        if self.failure is not None:
-            lines.append(f"not converged: {self.failure}")
-        return "\n".join(lines)
 
 
 def compare(

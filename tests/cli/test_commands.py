@@ -65,6 +65,34 @@ def test_the_resolved_configuration_repeats_the_run_without_new_labels(run, tmp_
     assert {path: path.stat().st_mtime_ns for path in labels.rglob("*") if path.is_file()} == before
 
 
+def test_report_is_written_again_without_the_reference(run, tmp_path):
+    """The page and the numbers are those of the run but for the times."""
+    folder, _ = run
+    numbers = json.loads((folder / "out" / "metrics.json").read_text())
+    done = invoke("report", folder / "out", "-o", tmp_path / "again", "--json", "--quiet")
+    assert done.exit_code == 0, done.output
+    again = json.loads(done.stdout)
+    for name in ("errors", "fit", "large_cell", "budget", "timings"):
+        assert again[name] == numbers[name]
+    for name in ("decay.png", "summary.png", "budget.png"):
+        assert (tmp_path / "again" / name).read_bytes() == (folder / "out" / name).read_bytes()
+    assert "comparison.npz" not in again["files"]
+
+
+def test_report_of_a_result_that_was_saved_by_a_program(run, tmp_path):
+    TrainingResult.load(run[0] / "out").save(tmp_path / "saved")
+    done = invoke("report", tmp_path / "saved", "--title", "Mine")
+    assert done.exit_code == 0, done.output
+    assert "force RMSE" in done.stdout
+    assert "<h1>Mine</h1>" in (tmp_path / "saved" / "report.html").read_text()
+
+
+def test_report_of_no_result_is_refused(tmp_path):
+    done = invoke("report", tmp_path)
+    assert done.exit_code == 2
+    assert "is not a complete training result: it lacks result.json" in done.stderr
+
+
 def test_demo_prints_rank_errors_with_units_times_and_the_picture(tmp_path):
     done = invoke("demo", "-o", tmp_path / "demo", "--quiet", *SET)
     assert done.exit_code == 0, done.output

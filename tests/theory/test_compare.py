@@ -19,6 +19,7 @@ from ase_mlipgen.defects import (
 )
 from ase_mlipgen.eam.analytic import TUNGSTEN
 from ase_mlipgen.theory import Comparison, bonds, compare, strain_norm
+from ase_mlipgen.theory.comparison import ComparisonFileError
 
 SHEET = triangular_lattice("W", 2.72711)
 COPPER = bulk("Cu", cubic=True)
@@ -39,6 +40,33 @@ def test_a_model_against_itself_makes_no_error():
     assert found.geometry_norm > 0.1
     # Tungsten's planar vacancy costs 3.126 eV; two of them interact a little.
     assert found.formation_energy_reference == pytest.approx(6.25, abs=0.1)
+
+
+def test_a_comparison_is_kept_bit_by_bit(tmp_path):
+    cell, perfect = simulation_cell(SHEET, [Vacancy()], 8, 4), simulation_cell(SHEET, [], 8, 4)
+    found = compare(EAM2D(), softer(), cell, perfect, fmax=1e-4)
+    kept = Comparison.load(found.save(tmp_path / "comparison.npz"))
+    for name, value in vars(found).items():
+        if name in ("reference", "surrogate"):
+            there, here = vars(getattr(kept, name)), vars(value)
+            assert there["atoms"] == here["atoms"]
+            np.testing.assert_array_equal(
+                there["atoms"].info["defect_centres"], here["atoms"].info["defect_centres"]
+            )
+            np.testing.assert_array_equal(there["forces"], here["forces"])
+            rest = there.keys() - {"atoms", "forces"}
+            assert {key: there[key] for key in rest} == {key: here[key] for key in rest}
+        else:
+            np.testing.assert_array_equal(getattr(kept, name), value)
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"PK\3\4" + b[40:]])
+def test_a_damaged_comparison_is_refused(tmp_path, damage):
+    cell, perfect = simulation_cell(SHEET, [Vacancy()], 8, 4), simulation_cell(SHEET, [], 8, 4)
+    path = compare(EAM2D(), softer(), cell, perfect, fmax=1e-3).save(tmp_path / "comparison.npz")
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ComparisonFileError, match=r"comparison\.npz is no comparison .*mlipgen run"):
+        Comparison.load(path)
 
 
 def test_the_numbers_are_what_they_are_defined_to_be():
