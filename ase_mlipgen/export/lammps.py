@@ -1,0 +1,201 @@
+"""A model becomes files of LAMMPS, and what was written is checked before it is kept.
+
+The files are written under temporary names, read back, evaluated by `direct` on structures, and compared with the model
+itself; only then do they get their names. Enter at `write_model`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from ase_mlipgen.basis import ACEBasis
+from ase_mlipgen.durable import replacing
+from ase_mlipgen.export import direct, inputs
+from ase_mlipgen.export.assemble import parts
+from ase_mlipgen.export.contents import Contents, Floats, Function, YaceError
+from ase_mlipgen.export.reading import read
+from ase_mlipgen.export.spelling import block, flow
+
+TOLERANCE = 1e-8
+"""Largest deviation of an energy per atom (eV) with which files are kept."""
+Evaluate = Callable[[Atoms], tuple[float, Floats]]
+"""Energy (eV) and forces (eV/Å) of the model itself."""
+
+
+class ExportError(ArithmeticError):
+    """Written files do not give the model's energies; they are not kept."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and how well it agrees with the model.
+
+    Attributes
+    ----------
+    potentials : tuple of Path
+        The `.yace` or setfl file; more than one where LAMMPS has to sum several.
+    input, data : Path
+        The input `in.NAME`, and the structure it runs on.
+    n_bytes : int
+        Of the potentials.
+    energy_deviation : float
+        Largest difference of energies, eV/atom, between the written file and the model.
+    force_deviation : float
+        Largest difference of a force component, eV/Å.
+    n_structures : int
+        On which these were measured.
+    """
+
+    potentials: tuple[Path, ...]
+    input: Path
+    data: Path
+    n_bytes: int
+    energy_deviation: float
+    force_deviation: float
+    n_structures: int
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files."""
+        return (*self.potentials, self.input, self.data)
+
+
+def write_model(
+    path: str | Path,
+    basis: ACEBasis,
+    coefficients: Floats,
+    E0: Mapping[str, float],
+    evaluate: Evaluate,
+    structures: Sequence[Atoms] | None,
+) -> Exported:
+    """Write a linear ACE model as `.yace` with an input.
+
+    Parameters
+    ----------
+    path : path
+        Ends in .yace; further files get its name.
+    basis, coefficients, E0
+        The model.
+    evaluate : callable
+        Energy and forces of the model.
+    structures : sequence of Atoms, optional
+        Where the written files are compared with the model; by default some of random positions.
+
+    Raises
+    ------
+    YaceError
+        A name without .yace.
+    ExportError
+        A deviation above 1e-8 eV/atom; no file is kept then.
+    """
+    path = Path(path)
+    if path.suffix != ".yace":
+        raise YaceError(f"a potential of ML-PACE ends in .yace, got {path.name!r}")
+    frames = list(structures) if structures is not None else probes(basis)
+    if not frames:
+        raise ValueError("structures is empty: give at least one, or None for some of random positions")
+    entries = parts(basis, coefficients, E0)
+    names = [path, *(path.with_name(f"{path.stem}.core-{k}.yace") for k in range(2, len(entries) + 1))]
+    data, script = path.with_suffix(".data"), path.with_name(f"in.{path.stem}")
+    with ExitStack() as stack:
+        drafts = [stack.enter_context(replacing(name)) for name in [*names, data, script]]
+        if len(entries) > 1:
+            entries[0]["summed_with"] = [name.name for name in drafts[1 : len(entries)]]
+        for draft, own in zip(drafts, entries, strict=False):
+            draft.write_text(text_of(own), encoding="utf-8")
+        energy_deviation, force_deviation = deviations(read(drafts[0]), frames, evaluate)
+        if not energy_deviation <= TOLERANCE:
+            raise ExportError(
+                f"the file written for {path} deviates by {energy_deviation:.2e} eV/atom from the model, more than "
+                f"{TOLERANCE:g}: it is not kept. Structures at the edge of double precision (overlapping atoms) can be "
+                "the reason; otherwise this is a defect of the exporter"
+            )
+        if len(entries) > 1:
+            entries[0]["summed_with"] = [name.name for name in names[1:]]
+            drafts[0].write_text(text_of(entries[0]), encoding="utf-8")
+        shown = inputs.placed(frames[0], basis.cutoff)
+        inputs.structure_text(shown, basis.elements, drafts[-2])
+        drafts[-1].write_text(_input(path.stem, basis, names, shown, evaluate(shown)[0]), encoding="utf-8")
+        n_bytes = sum(draft.stat().st_size for draft in drafts[: len(entries)])
+    return Exported(tuple(names), script, data, n_bytes, energy_deviation, force_deviation, len(frames))
+
+
+def deviations(contents: Contents, frames: Sequence[Atoms], evaluate: Evaluate) -> tuple[float, float]:
+    """Return the largest differences of energy per atom and force component from a model."""
+    worst = np.zeros(2)
+    for atoms in frames:
+        energies_i, forces = direct.evaluate(contents, atoms)
+        expected_energy, expected_forces = evaluate(atoms)
+        found = (
+            abs(float(energies_i.sum()) - expected_energy) / len(atoms),
+            float(np.abs(forces - expected_forces).max(initial=0.0)),
+        )
+        worst = np.maximum(worst, np.nan_to_num(found, nan=np.inf))
+    return float(worst[0]), float(worst[1])
+
+
+def text_of(entries: Mapping[str, Any]) -> str:
+    """Return the text of one file."""
+    lines = [
+        "# ML-PACE potential with radial functions of ACE.jl, written by ase_mlipgen; in LAMMPS: pair_style pace.",
+        "# pair_style pace/kk (Kokkos, GPU) cannot read these radial functions.",
+    ]
+    if "summed_with" in entries:
+        lines.append("# The model is the SUM of this file and those of summed_with: see the input beside it.")
+    for key, value in entries.items():
+        if key in ("embeddings", "bonds", "metadata"):
+            lines += block(key, value)
+        elif key == "functions":
+            lines += _function_lines(value)
+        elif key in ("polypairpot", "reppot"):
+            lines += block(key, value)
+        else:
+            lines.append(f"{key}: {flow(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _function_lines(functions: Mapping[int, Sequence[Function]]) -> list[str]:
+    lines = ["functions:"]
+    for a, own in functions.items():
+        lines.append(f"  {a}:" if own else f"  {a}: []")
+        for f in own:
+            entry = {"mu0": a, "rank": len(f.mus), "ndensity": 1, "num_ms_combs": len(f.ms)}
+            entry |= {"mus": f.mus, "ns": f.ns, "ls": f.ls}
+            entry |= {"ms_combs": [m for ms in f.ms for m in ms], "ctildes": f.values}
+            lines.append(f"    - {flow(entry)}")
+    return lines
+
+
+def _input(name: str, basis: ACEBasis, names: Sequence[Path], atoms: Atoms, energy: float) -> str:
+    species = " ".join(basis.elements)
+    pair = ["pair_style pace", f"pair_coeff * * {names[0].name} {species}"]
+    remarks = [
+        f"ML-PACE potential {names[0].name}, exact: LAMMPS with the package ML-PACE (GPL),",
+        "its library of version v.2021.9.28 or later; `lmp -h` lists pace among the pair styles.",
+        "pair_style pace/kk (Kokkos, GPU) cannot read radial functions of ACE.jl: run on CPUs.",
+    ]
+    if len(names) > 1:
+        pair = ["pair_style hybrid/overlay" + " pace" * len(names)]
+        pair += [f"pair_coeff * * pace {k} {one.name} {species}" for k, one in enumerate(names, 1)]
+        remarks.append(
+            "The repulsive cores of these elements have several lengths, a file has one: all files are needed."
+        )
+    return inputs.input_text(name, basis.elements, pair, atoms, energy, remarks)
+
+
+def probes(basis: ACEBasis) -> list[Atoms]:
+    """Return structures of random positions and all elements: dense, and with one pair inside the core."""
+    rng = np.random.default_rng(0)
+    length = float(np.mean(list(basis.r0.values())))
+    found = []
+    for spread in (0.1, 0.3):
+        grid = np.stack(np.meshgrid(*[np.arange(3)] * 3, indexing="ij"), axis=-1).reshape(-1, 3) * length
+        symbols = rng.permutation([basis.elements[k % len(basis.elements)] for k in range(len(grid))])
+        positions = grid + rng.uniform(-0.5, 0.5, grid.shape) * spread * length
+        found.append(Atoms(symbols.tolist(), positions, cell=[3 * length] * 3, pbc=True))
+    return found
