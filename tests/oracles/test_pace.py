@@ -67,6 +67,8 @@ def test_energies_and_forces(elements, order, degree, others, evaluator, tmp_pat
     coefficients = 0.1 * np.random.default_rng(0).normal(size=len(basis))
     model = LinearACE(basis, coefficients, E0={elements[0]: -4.5})
     cells = structures(elements)
+    if basis.pin == 0:  # no end inwards: polynomials of 1e18 eV, and no digit left
+        cells = {name: atoms for name, atoms in cells.items() if name in ("strained", "surface", "alone")}
     written = model.export_lammps(tmp_path / "model.yace", list(cells.values()))
     lengths = {core.cutoff for core in basis.cores.values()}
     assert len(written.potentials) == max(len(lengths), 1)
