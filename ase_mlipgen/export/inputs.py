@@ -1,16 +1,14 @@
 """Inputs for LAMMPS beside potential files: `in.NAME` and a structure to run it on.
 
-What is written runs as it is: `mpirun -n 4 lmp -in in.NAME`. Enter at `write_input`.
+What is written runs as it is: `mpirun -n 4 lmp -in in.NAME`. Enter at `input_text`, `write_structure`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers
 from ase.io.lammpsdata import write_lammps_data
-
-Put = Callable[[Path, str], None]
 
 
 def placed(atoms: Atoms, cutoff: float) -> Atoms:
@@ -22,7 +20,7 @@ def placed(atoms: Atoms, cutoff: float) -> Atoms:
     return atoms
 
 
-def structure_text(atoms: Atoms, elements: Sequence[str], path: Path) -> None:
+def write_structure(path: Path, atoms: Atoms, elements: Sequence[str]) -> None:
     """Write a LAMMPS data file with every element of the model as a type, whether it occurs or not."""
     write_lammps_data(
         str(path), atoms, specorder=list(elements), masses=True, units="metal", atom_style="atomic",

@@ -96,9 +96,7 @@ def write_model(
     path = Path(path)
     if path.suffix != ".yace":
         raise YaceError(f"a potential of ML-PACE ends in .yace, got {path.name!r}")
-    frames = list(structures) if structures is not None else probes(basis)
-    if not frames:
-        raise ValueError("structures is empty: give at least one, or None for some of random positions")
+    frames = chosen(structures, basis.elements, float(np.mean(list(basis.r0.values()))))
     entries = parts(basis, coefficients, E0)
     names = [path, *(path.with_name(f"{path.stem}.core-{k}.yace") for k in range(2, len(entries) + 1))]
     data, script = path.with_suffix(".data"), path.with_name(f"in.{path.stem}")
@@ -108,34 +106,44 @@ def write_model(
             entries[0]["summed_with"] = [name.name for name in drafts[1 : len(entries)]]
         for draft, own in zip(drafts, entries, strict=False):
             draft.write_text(text_of(own), encoding="utf-8")
-        energy_deviation, force_deviation = deviations(read(drafts[0]), frames, evaluate)
-        if not energy_deviation <= TOLERANCE:
-            raise ExportError(
-                f"the file written for {path} deviates by {energy_deviation:.2e} eV/atom from the model, more than "
-                f"{TOLERANCE:g}: it is not kept. Structures at the edge of double precision (overlapping atoms) can be "
-                "the reason; otherwise this is a defect of the exporter"
-            )
+        contents = read(drafts[0])
+
+        def written(atoms: Atoms) -> tuple[float, Floats]:
+            energies_i, forces = direct.evaluate(contents, atoms)
+            return float(energies_i.sum()), forces
+
+        deviation = deviations(path, frames, written, evaluate)
         if len(entries) > 1:
             entries[0]["summed_with"] = [name.name for name in names[1:]]
             drafts[0].write_text(text_of(entries[0]), encoding="utf-8")
         shown = inputs.placed(frames[0], basis.cutoff)
-        inputs.structure_text(shown, basis.elements, drafts[-2])
+        inputs.write_structure(drafts[-2], shown, basis.elements)
         drafts[-1].write_text(_input(path.stem, basis, names, shown, evaluate(shown)[0]), encoding="utf-8")
         n_bytes = sum(draft.stat().st_size for draft in drafts[: len(entries)])
-    return Exported(tuple(names), script, data, n_bytes, energy_deviation, force_deviation, len(frames))
+    return Exported(tuple(names), script, data, n_bytes, *deviation, len(frames))
 
 
-def deviations(contents: Contents, frames: Sequence[Atoms], evaluate: Evaluate) -> tuple[float, float]:
-    """Return the largest differences of energy per atom and force component from a model."""
+def deviations(
+    path: Path, frames: Sequence[Atoms], written: Evaluate, model: Evaluate
+) -> tuple[float, float]:
+    """Return the largest differences of energy per atom (eV) and force component (eV/Å) between two evaluators.
+
+    Raises
+    ------
+    ExportError
+        One of energy above the tolerance.
+    """
     worst = np.zeros(2)
     for atoms in frames:
-        energies_i, forces = direct.evaluate(contents, atoms)
-        expected_energy, expected_forces = evaluate(atoms)
-        found = (
-            abs(float(energies_i.sum()) - expected_energy) / len(atoms),
-            float(np.abs(forces - expected_forces).max(initial=0.0)),
-        )
+        (energy, forces), (expected_energy, expected_forces) = written(atoms), model(atoms)
+        found = abs(energy - expected_energy) / len(atoms), np.abs(forces - expected_forces).max(initial=0.0)
         worst = np.maximum(worst, np.nan_to_num(found, nan=np.inf))
+    if not worst[0] <= TOLERANCE:
+        raise ExportError(
+            f"what was written for {path} deviates by {worst[0]:.2e} eV/atom from the model, more than {TOLERANCE:g}, "
+            "and is not kept. Atoms so close that energies have no digits left can be the reason: give other "
+            "structures; otherwise this is a defect, please report it"
+        )
     return float(worst[0]), float(worst[1])
 
 
@@ -188,14 +196,23 @@ def _input(name: str, basis: ACEBasis, names: Sequence[Path], atoms: Atoms, ener
     return inputs.input_text(name, basis.elements, pair, atoms, energy, remarks)
 
 
-def probes(basis: ACEBasis) -> list[Atoms]:
-    """Return structures of random positions and all elements: dense, and with one pair inside the core."""
+def chosen(structures: Sequence[Atoms] | None, elements: Sequence[str], length: float) -> list[Atoms]:
+    """Return the given structures; without any, two of all elements, `length` (Å) apart and moved at random.
+
+    Raises
+    ------
+    ValueError
+        An empty sequence.
+    """
+    if structures is not None:
+        if not len(structures):
+            raise ValueError("structures is empty: give at least one, or None for some of random positions")
+        return list(structures)
     rng = np.random.default_rng(0)
-    length = float(np.mean(list(basis.r0.values())))
+    grid = np.stack(np.meshgrid(*[np.arange(3)] * 3, indexing="ij"), axis=-1).reshape(-1, 3) * length
     found = []
     for spread in (0.1, 0.3):
-        grid = np.stack(np.meshgrid(*[np.arange(3)] * 3, indexing="ij"), axis=-1).reshape(-1, 3) * length
-        symbols = rng.permutation([basis.elements[k % len(basis.elements)] for k in range(len(grid))])
+        symbols = rng.permutation([elements[k % len(elements)] for k in range(len(grid))])
         positions = grid + rng.uniform(-0.5, 0.5, grid.shape) * spread * length
         found.append(Atoms(symbols.tolist(), positions, cell=[3 * length] * 3, pbc=True))
     return found
