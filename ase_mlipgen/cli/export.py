@@ -76,7 +76,9 @@ def _numbers(written: "Exported", cells: Path | None) -> dict[str, Any]:
 
 
 def _show(written: "Exported", where: str) -> None:
-    rows = [["potential", str(path), f"{path.stat().st_size / 1000:.0f}", "kB"] for path in written.potentials]
+    rows = [
+        ["potential", str(path), f"{path.stat().st_size / 1000:.0f}", "kB"] for path in written.potentials
+    ]
     rows += [["input", str(written.input), "", ""], ["structure", str(written.data), "", ""]]
     show_table("for LAMMPS", ("", "file", "size", "unit"), rows, (2,))
     measured = [

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ase_mlipgen.ace.core import ENVELOPE_POWER, PairCore
+from ase_mlipgen.ace.core import PairCore
 from ase_mlipgen.ace.plan import Plan, monomial_coefficients
 from ase_mlipgen.ace.radial import transform
 from ase_mlipgen.basis import ACEBasis
@@ -134,7 +134,7 @@ def _groups(cores: Mapping[ElementPair, PairCore]) -> list[dict[ElementPair, Pai
     """Return the cores by their polynomial basis."""
     found: dict[tuple[float, ...], dict[ElementPair, PairCore]] = defaultdict(dict)
     for pair, core in cores.items():
-        found[core.cutoff, core.r_i, core.r0, core.p][pair] = core
+        found[core.cutoff, core.r_i, core.r0, core.p, core.envelope][pair] = core
     return list(found.values())
 
 
@@ -145,7 +145,7 @@ def _pair_term(group: Mapping[ElementPair, PairCore], n_elements: int) -> dict[s
     x_cut, x_i = (float(transform(r, one.r0, one.p)) for r in (one.cutoff, one.r_i))
     nothing = [0.0] * len(one.coefficients)
     polynomial = {
-        **_transform(one.p, one.r0, one.cutoff, x_cut, x_i, ENVELOPE_POWER, 0),
+        **_transform(one.p, one.r0, one.cutoff, x_cut, x_i, one.envelope, 0),
         **_recurrence(one.recurrence),
         "coefficients": {p: group[p].coefficients.tolist() if p in group else nothing for p in pairs},
     }

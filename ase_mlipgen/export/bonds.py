@@ -43,6 +43,10 @@ class Polynomials:
     pr: int
     rows: Floats
 
+    def distance(self, x: float) -> float:
+        """Return r (Å) of a value of the transform."""
+        return float((1.0 + self.r0) / x ** (1.0 / self.p) - 1.0)
+
     def values(self, r: Floats) -> tuple[Floats, Floats]:
         """Return P_n and dP_n/dr, (n_r, n)."""
         x = transform(r, self.r0, self.p)
@@ -91,6 +95,10 @@ class PolynomialPairs:
     def cutoff(self) -> float:
         """Where V ends, Å."""
         return self.basis.cutoff
+
+    def is_zero(self, pair: ElementPair) -> bool:
+        """Whether there is no term for a pair."""
+        return not np.any(self.coefficients[pair]) and self.below[pair][0] == 0.0
 
     def evaluate(self, r: Floats, pair: ElementPair) -> tuple[Floats, Floats]:
         """Return V and dV/dr; see `contents.PairTerm`."""

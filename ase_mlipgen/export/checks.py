@@ -68,14 +68,18 @@ class Entry:
             found[_pair(pair, n_elements, self._named(key))] = value
         wanted = [(a, b) for a in range(n_elements) for b in range(n_elements)]
         if missing := [list(pair) for pair in wanted if pair not in found]:
-            raise YaceError(f"{self._named(key)}: no entry for {missing}; expected every ordered pair of elements")
+            raise YaceError(
+                f"{self._named(key)}: no entry for {missing}; expected every ordered pair of elements"
+            )
         return {pair: found[pair] for pair in wanted}
 
 
 def number(value: Any, place: str) -> float:
     """Return a finite number; PyYAML leaves those without a decimal point, such as 1e-07, as texts."""
     try:
-        found = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else np.nan
+        found = (
+            float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else np.nan
+        )
     except (ValueError, OverflowError):
         found = np.nan
     if not np.isfinite(found):

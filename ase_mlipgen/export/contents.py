@@ -91,8 +91,8 @@ class Contents:
         Summed.
     metadata : mapping of str to str
         What this package keeps beside: see `assemble`.
-    head : mapping
-        The file's own entries for bonds, embeddings and pair terms, to be written again as they were.
+    heads : tuple of mappings
+        Each file's own entries but functions and metadata, to be written again.
     """
 
     elements: tuple[str, ...]
@@ -101,7 +101,7 @@ class Contents:
     functions: tuple[tuple[Function, ...], ...]
     pair_terms: tuple[PairTerm, ...]
     metadata: dict[str, str]
-    head: dict[str, Any]
+    heads: tuple[dict[str, Any], ...]
 
     @property
     def cutoff(self) -> float:

@@ -28,7 +28,9 @@ def evaluate(contents: Contents, atoms: Atoms) -> tuple[Floats, Floats]:
     """
     unknown = sorted(set(atoms.symbols) - set(contents.elements))
     if unknown:
-        raise YaceError(f"the structure contains {', '.join(unknown)}, the file {', '.join(contents.elements)}")
+        raise YaceError(
+            f"the structure contains {', '.join(unknown)}, the file {', '.join(contents.elements)}"
+        )
     mu_i = np.array([contents.elements.index(symbol) for symbol in atoms.symbols])
     found = pairs(atoms, contents.cutoff)
     i_p, j_p, d_pc = found.centres(), found.j_p, found.vectors()
@@ -49,9 +51,7 @@ def evaluate(contents: Contents, atoms: Atoms) -> tuple[Floats, Floats]:
     return energies_i, forces
 
 
-def _sites(
-    contents: Contents, a: int, n: int, i_p: Any, mu_p: Any, d_pc: Floats
-) -> tuple[Floats, Floats]:
+def _sites(contents: Contents, a: int, n: int, i_p: Any, mu_p: Any, d_pc: Floats) -> tuple[Floats, Floats]:
     """Return energies of n centres of element a, and dE/d(pair vector)."""
     r_p = np.linalg.norm(d_pc, axis=1)
     u_pc = d_pc / r_p[:, None]

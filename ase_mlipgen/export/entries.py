@@ -4,18 +4,24 @@ What is not exactly a linear potential of the forms that `bonds` knows is refuse
 `Head.checked`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from ase.data import atomic_numbers
 
 from ase_mlipgen.export.bonds import FAMILIES, CorePairs, Families, PolynomialPairs, Polynomials
-from ase_mlipgen.export.checks import Entry, integer, sequence
+from ase_mlipgen.export.checks import Entry, array, sequence
 from ase_mlipgen.export.contents import Bond, ElementPair, Floats, PairTerm, YaceError
 
 MOST_N, MOST_L, MOST_POWER = 500, 20, 24
+LARGEST_TABLE = 2**31
+KEPT = ("deltaSplineBins", "lmax", "polypairpot", "reppot")
+FADE = {"rho_core_cutoff": 1e10, "drho_core_cutoff": 1.0}
+BY_KEY = "entries by key"
 LINEAR = ("FinnisSinclair", "FinnisSinclairShiftedScaled")
+MOST_LAMBDA = 100
 ALIASES = {"TEST_SBessel": "SBessel"}
 
 
@@ -64,15 +70,19 @@ class Head:
             raise YaceError("bonds: ACE.jl radials and others in one file; ML-PACE cannot mix them")
         E0 = tuple(top.array("E0", n).tolist()) if "E0" in top else (0.0,) * n
         weights = tuple(_weights(top.entry("embeddings"), a) for a in range(n))
+        kept = {**_kept(top, n), "elements": list(elements), "E0": list(E0)}
         if polynomial == {True}:
-            bonds: dict[ElementPair, Bond] = {p: _polynomials(Entry(b, f"bonds {list(p)}")) for p, b in raw.items()}
+            bonds: dict[ElementPair, Bond] = {
+                p: _polynomials(Entry(b, f"bonds {list(p)}")) for p, b in raw.items()
+            }
             terms = _polynomial_pairs(top, n)
-            return cls(elements, E0, weights, bonds, terms, 0.0, _kept(top, bonds))
+            return cls(elements, E0, weights, bonds, terms, 0.0, kept)
         spacing = top.number("deltaSplineBins", 0.001)
         if not 1e-5 <= spacing <= 0.1:
             raise YaceError(f"deltaSplineBins = {spacing!r}: expected a spacing from 1e-05 to 0.1 Å")
         bonds, cores = _families({pair: Entry(b, f"bonds {list(pair)}") for pair, b in raw.items()})
-        return cls(elements, E0, weights, bonds, cores, spacing, _kept(top, bonds))
+        _check_table(bonds, spacing)
+        return cls(elements, E0, weights, bonds, cores, spacing, kept)
 
 
 def _elements(value: Any) -> tuple[str, ...]:
@@ -94,9 +104,12 @@ def _weights(embeddings: Entry, a: int) -> Floats:
             f"{own.place}: {name} with FS_parameters {parameters.tolist()} is no linear potential: expected "
             f"exponents of 1, [w, 1.0, ...]. A fit of one linear density gives such a file"
         )
-    fade = own.number("rho_core_cutoff", 1e10) - own.number("drho_core_cutoff", 1.0)
-    if not fade > 0:
-        raise YaceError(f"{own.place}: rho_core_cutoff - drho_core_cutoff = {fade}: ML-PACE drops the expansion; expected a positive number")
+    end, width = (own.number(key, default) for key, default in FADE.items())
+    if not end - width > 0:
+        raise YaceError(
+            f"{own.place}: rho_core_cutoff - drho_core_cutoff = {end - width}: ML-PACE then drops the expansion; "
+            "expected a positive number"
+        )
     return parameters[0::2]
 
 
@@ -109,15 +122,19 @@ def _recurrence(own: Entry) -> Floats:
 def _polynomials(own: Entry) -> Polynomials:
     for key in ("splinenodalvals", "splinenodalderivs"):
         if key in own:
-            raise YaceError(f"{own.place}: {key}: tables of nodes are not imported; expected recursion_coefficients")
+            raise YaceError(
+                f"{own.place}: {key}: tables of nodes are not imported; expected recursion_coefficients"
+            )
     rows = _recurrence(own)
-    p, pl, pr = own.integer("p", 1, MOST_POWER), own.integer("pl", 0, MOST_POWER), own.integer("pr", 0, MOST_POWER)
-    found = Polynomials(p, own.number("r0"), own.length("rcut"), own.number("xl"), own.number("xr"), pl, pr, rows)
-    if not (found.r0 > -1 and found.xl < found.xr):
-        raise YaceError(f"{own.place}: r0 = {found.r0}, xl = {found.xl}, xr = {found.xr}: expected r0 > -1, xl < xr")
-    if pl < 2:
-        raise YaceError(f"{own.place}: pl = {pl}: forces would jump at the cutoff; expected 2 or more")
-    return found
+    p, pl, pr = (own.integer(key, low, MOST_POWER) for key, low in (("p", 1), ("pl", 2), ("pr", 0)))
+    r0, rcut, xl, xr = own.number("r0"), own.length("rcut"), own.number("xl"), own.number("xr")
+    if not (r0 > -1 and xl > 0 and (pr == 0 or xl < xr)):
+        raise YaceError(f"{own.place}: r0 = {r0}, xl = {xl}, xr = {xr}: expected r0 > -1 and 0 < xl < xr")
+    found = Polynomials(p, r0, rcut, xl, xr, pl, pr, rows)
+    reach = found.distance(xl)
+    if reach > rcut * (1 + 1e-9):
+        raise YaceError(f"{own.place}: xl = {xl} is reached at {reach} Å: expected that at rcut = {rcut} Å or before")
+    return found if abs(reach - rcut) < 1e-9 * rcut else replace(found, cutoff=reach)
 
 
 def _polynomial_pairs(top: Entry, n_elements: int) -> tuple[PairTerm, ...]:
@@ -125,13 +142,9 @@ def _polynomial_pairs(top: Entry, n_elements: int) -> tuple[PairTerm, ...]:
         return ()
     own = top.entry("polypairpot")
     basis = _polynomials(own)
-    coefficients = {
-        pair: np.array(sequence(c, len(basis.rows), f"polypairpot: coefficients {list(pair)}"), dtype=object)
-        for pair, c in own.pairs("coefficients", n_elements).items()
-    }
     checked = {
-        pair: Entry({"c": c.tolist()}, f"polypairpot: coefficients {list(pair)}").array("c", len(basis.rows))
-        for pair, c in coefficients.items()
+        pair: array(c, (len(basis.rows),), f"polypairpot: coefficients {list(pair)}")
+        for pair, c in own.pairs("coefficients", n_elements).items()
     }
     below = dict.fromkeys(checked, (0.0, 0.0, 0.0, 0.0))
     if "reppot" in top:
@@ -143,7 +156,9 @@ def _polynomial_pairs(top: Entry, n_elements: int) -> tuple[PairTerm, ...]:
 
 
 def _families(entries: dict[ElementPair, Entry]) -> tuple[dict[ElementPair, Bond], tuple[PairTerm, ...]]:
-    kinds = [own.text("inner_cutoff_type") if "inner_cutoff_type" in own else "density" for own in entries.values()]
+    kinds = [
+        own.text("inner_cutoff_type") if "inner_cutoff_type" in own else "density" for own in entries.values()
+    ]
     kind = kinds[-1]  # ML-PACE takes the last one for all
     if kind not in ("density", "distance"):
         raise YaceError(
@@ -153,50 +168,79 @@ def _families(entries: dict[ElementPair, Entry]) -> tuple[dict[ElementPair, Bond
     bonds: dict[ElementPair, Bond] = {}
     strengths = {}
     for pair, own in entries.items():
-        name = own.text("radbasename")
-        family = ALIASES.get(name, name)
-        if family not in FAMILIES:
-            raise YaceError(f"{own.place}: radbasename = {name!r}: expected ACE.jl..., {', '.join(FAMILIES)}")
-        n_max, n_base = own.integer("nradmax", 0, MOST_N), own.integer("nradbasemax", 1, MOST_N)
-        lmax = own.integer("lmax", 0, MOST_L)
-        parameters = own.array("radparameters", None)
-        if len(parameters) < 1 or (family != "SBessel" and not parameters[0] > 0):
-            raise YaceError(f"{own.place}: radparameters = {parameters.tolist()}: expected [lambda], above 0")
-        crad = own.array("radcoefficients", n_max, lmax + 1, n_base).reshape(n_max, lmax + 1, n_base)
-        cutoff, width = own.length("rcut"), own.number("dcut", 0.01)
-        end, fall = own.number("rcut_in", 0.0), own.number("dcut_in", 0.0)
-        a, b = own.number("prehc", 0.0), own.number("lambdahc", 1.0)
-        if kind == "density" and (a != 0.0 or end - fall > 0):
-            raise YaceError(
-                f"{own.place}: prehc = {a}, rcut_in = {end}: a core of type 'density' is not additive; "
-                "expected prehc = 0 and no inner cutoff, or inner_cutoff_type 'distance'"
-            )
-        if end > 0 and not 0 < fall <= end:
-            raise YaceError(f"{own.place}: dcut_in = {fall}: expected a width above 0, up to rcut_in = {end}")
-        inner = (end, fall) if kind == "distance" and end > 0 else None
-        bonds[pair] = Families(family, float(parameters[0]), cutoff, width, crad, inner)
-        strengths[pair] = (a, b, cutoff, end, fall)
-    has_core = kind == "distance" and any(a != 0.0 and end > 0 for a, _, _, end, _ in strengths.values())
+        bonds[pair], strengths[pair] = _family(own, kind)
+    has_core = any(a != 0.0 and end > 0 for a, _, _, end, _ in strengths.values())
     return bonds, (CorePairs(strengths),) if has_core else ()
 
 
-def _kept(top: Entry, bonds: dict[ElementPair, Bond]) -> dict[str, Any]:
+def _family(own: Entry, kind: str) -> tuple[Families, tuple[float, float, float, float, float]]:
+    """Return one bond, and strength, decay, cutoff, inner cutoff and its width of the core."""
+    name = own.text("radbasename")
+    family = ALIASES.get(name, name)
+    if family not in FAMILIES:
+        raise YaceError(f"{own.place}: radbasename = {name!r}: expected ACE.jl..., {', '.join(FAMILIES)}")
+    n_max, n_base = own.integer("nradmax", 0, MOST_N), own.integer("nradbasemax", 1, MOST_N)
+    lmax = own.integer("lmax", 0, MOST_L)
+    parameters = own.array("radparameters", None)
+    if len(parameters) < 1 or (family != "SBessel" and not 0 < parameters[0] < MOST_LAMBDA):
+        raise YaceError(
+            f"{own.place}: radparameters = {parameters.tolist()}: expected [lambda], above 0 and below {MOST_LAMBDA}"
+        )
+    crad = own.array("radcoefficients", n_max, lmax + 1, n_base).reshape(n_max, lmax + 1, n_base)
+    cutoff, width = own.length("rcut"), own.number("dcut", 0.01)
+    end, fall = own.number("rcut_in", 0.0), own.number("dcut_in", 0.0)
+    a, b = own.number("prehc", 0.0), own.number("lambdahc", 1.0)
+    if kind == "density" and (a != 0.0 or end - fall > 0):
+        raise YaceError(
+            f"{own.place}: prehc = {a}, rcut_in = {end}: a core of type 'density' is not additive; "
+            "expected prehc = 0 and no inner cutoff, or inner_cutoff_type 'distance'"
+        )
+    if kind == "distance" and end > 0 and not 0 < fall <= end:
+        raise YaceError(f"{own.place}: dcut_in = {fall}: expected a width above 0, up to rcut_in = {end}")
+    inner = (end, fall) if kind == "distance" and end > 0 else None
+    bond = Families(family, float(parameters[0]), cutoff, width, crad, inner)
+    return bond, (a, b, cutoff, end if inner else 0.0, fall)
+
+
+def _check_table(bonds: dict[ElementPair, Bond], spacing: float) -> None:
+    """Refuse look-up tables that would not fit into memory."""
+    widest = max(b.crad.size // b.crad.shape[2] + b.crad.shape[2] + 1 for b in bonds.values())  # type: ignore[attr-defined]
+    n_bytes = 32 * len(bonds) * widest * max(b.cutoff for b in bonds.values()) / spacing
+    if n_bytes > LARGEST_TABLE:
+        raise YaceError(f"deltaSplineBins = {spacing}: the look-up table would have {n_bytes:.0e} bytes; choose a wider spacing")
+
+
+def _kept(top: Entry, n_elements: int) -> dict[str, Any]:
     """Return the entries to be written again, with numbers in the place of texts that are numbers."""
-    n = len(top.content["elements"])
-    kept = {"bonds": {pair: _plain(one) for pair, one in top.pairs("bonds", n).items()}}
-    kept["embeddings"] = {
-        a: {
-            "ndensity": 1,
-            "FS_parameters": [1.0, 1.0],
-            "npoti": LINEAR[1],
-            **{k: top.entry("embeddings").entry(a).number(k, d) for k, d in (("rho_core_cutoff", 1e10), ("drho_core_cutoff", 1.0))},
-        }
-        for a in range(n)
-    }
-    for key in ("deltaSplineBins", "lmax", "polypairpot", "reppot"):
-        if key in top:
-            kept[key] = _plain(top.content[key])
-    return kept
+    kept = {key: _plain(top.content[key]) for key in KEPT if key in top}
+    kept["bonds"] = {pair: _plain(one) for pair, one in top.pairs("bonds", n_elements).items()}
+    embeddings: dict[int, dict[str, Any]] = {}
+    for a in range(n_elements):
+        own = top.entry("embeddings").entry(a)
+        fade = {key: own.number(key, default) for key, default in FADE.items()}
+        embeddings[a] = {"ndensity": 1, "FS_parameters": [1.0, 1.0], "npoti": LINEAR[1], **fade}
+    return {**kept, "embeddings": embeddings}
+
+
+def to_json(value: Any) -> Any:
+    """Return entries in a form that JSON can hold: mappings by pairs or numbers become lists."""
+    if isinstance(value, Mapping):
+        if all(isinstance(key, str) for key in value):
+            return {key: to_json(one) for key, one in value.items()}
+        return {BY_KEY: [[to_json(key), to_json(one)] for key, one in value.items()]}
+    if isinstance(value, list | tuple):
+        return [to_json(one) for one in value]
+    return value
+
+
+def from_json(value: Any) -> Any:
+    """Return the entries of `to_json`."""
+    if isinstance(value, Mapping):
+        if set(value) == {BY_KEY}:
+            keys = [(tuple(key) if isinstance(key, list) else key, one) for key, one in value[BY_KEY]]
+            return {key: from_json(one) for key, one in keys}
+        return {key: from_json(one) for key, one in value.items()}
+    return [from_json(one) for one in value] if isinstance(value, list) else value
 
 
 def _plain(value: Any) -> Any:

@@ -4,6 +4,7 @@ Enter at `read`.
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
             key = self.construct_object(key_node, deep=True)
             key = tuple(key) if isinstance(key, list) else key
             if isinstance(key, dict) or key in found:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} comes twice", key_node.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} comes twice", key_node.start_mark
+                )
             found[key] = self.construct_object(value_node, deep=True)
         return found
 
@@ -43,33 +46,34 @@ def read(path: str | Path) -> Contents:
         Not a complete file of a linear potential; file and key are named.
     """
     path = Path(path)
-    main = _read_one(path)
-    terms = list(main.pair_terms)
-    for name in main.head.get("summed_with", ()):
+    main, names = _read_one(path)
+    terms, heads = list(main.pair_terms), list(main.heads)
+    for name in names:
         if Path(name).name != name or not path.with_name(name).is_file():
-            raise YaceError(f"{path}: summed_with: there is no {name!r} beside it; the model needs all its files")
-        part = _read_one(path.with_name(name))
+            raise YaceError(
+                f"{path}: summed_with: there is no {name!r} beside it; the model needs all its files"
+            )
+        part, _ = _read_one(path.with_name(name))
         if part.elements != main.elements or any(part.functions):
             raise YaceError(f"{path}: summed_with: {name} is of another model")
         terms += part.pair_terms
-    return Contents(
-        main.elements, main.E0, main.bonds, main.functions, tuple(terms), main.metadata, main.head
-    )
+        heads += part.heads
+    return replace(main, pair_terms=tuple(terms), heads=tuple(heads))
 
 
-def _read_one(path: Path) -> Contents:
+def _read_one(path: Path) -> tuple[Contents, list[str]]:
+    """Return the contents of one file and the names of those that are summed with it."""
     document = _document(path)
     try:
         top = Entry(document, "")
         head = Head.checked(document)
         functions = _functions(top, head)
         metadata = _metadata(document.get("metadata", {}))
-        kept = {**head.kept, "spacing": head.spacing}
-        if "summed_with" in top:
-            kept["summed_with"] = [str(one) for one in sequence(top.get("summed_with"), None, "summed_with")]
+        names = [str(one) for one in sequence(document.get("summed_with", []), None, "summed_with")]
     except YaceError as error:
         raise YaceError(f"{path}: {error}") from None
-    return Contents(head.elements, head.E0, head.bonds, functions, head.pair_terms, metadata, kept)
+    heads = (head.kept,)
+    return Contents(head.elements, head.E0, head.bonds, functions, head.pair_terms, metadata, heads), names
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -86,7 +90,9 @@ def _document(path: Path) -> dict[str, Any]:
         if isinstance(error, YaceError):
             raise
         said = " ".join(str(error).split())[:200]
-        raise YaceError(f"{path} is not a complete YAML file ({said}): it is truncated or of another kind") from error
+        raise YaceError(
+            f"{path} is not a complete YAML file ({said}): it is truncated or of another kind"
+        ) from error
     if not isinstance(document, dict) or not {"elements", "functions", "bonds"} <= set(document):
         raise YaceError(
             f"{path} is not a .yace file: expected the entries elements, bonds and functions. A .yaml of pacemaker "
@@ -102,7 +108,9 @@ def _functions(top: Entry, head: Head) -> tuple[tuple[Function, ...], ...]:
     for a in range(len(head.elements)):
         place = f"functions {a}"
         listed = sequence(own.get(a) or [], None, place)
-        found.append(tuple(_function(Entry(f, f"{place}, number {k}"), a, head) for k, f in enumerate(listed)))
+        found.append(
+            tuple(_function(Entry(f, f"{place}, number {k}"), a, head) for k, f in enumerate(listed))
+        )
     return tuple(found)
 
 
