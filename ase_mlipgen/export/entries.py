@@ -133,7 +133,9 @@ def _polynomials(own: Entry) -> Polynomials:
     found = Polynomials(p, r0, rcut, xl, xr, pl, pr, rows)
     reach = found.distance(xl)
     if reach > rcut * (1 + 1e-9):
-        raise YaceError(f"{own.place}: xl = {xl} is reached at {reach} Å: expected that at rcut = {rcut} Å or before")
+        raise YaceError(
+            f"{own.place}: xl = {xl} is reached at {reach} Å: expected that at rcut = {rcut} Å or before"
+        )
     return found if abs(reach - rcut) < 1e-9 * rcut else replace(found, cutoff=reach)
 
 
@@ -207,7 +209,9 @@ def _check_table(bonds: dict[ElementPair, Bond], spacing: float) -> None:
     widest = max(b.crad.size // b.crad.shape[2] + b.crad.shape[2] + 1 for b in bonds.values())  # type: ignore[attr-defined]
     n_bytes = 32 * len(bonds) * widest * max(b.cutoff for b in bonds.values()) / spacing
     if n_bytes > LARGEST_TABLE:
-        raise YaceError(f"deltaSplineBins = {spacing}: the look-up table would have {n_bytes:.0e} bytes; choose a wider spacing")
+        raise YaceError(
+            f"deltaSplineBins = {spacing}: the look-up table would have {n_bytes:.0e} bytes; choose a wider spacing"
+        )
 
 
 def _kept(top: Entry, n_elements: int) -> dict[str, Any]:

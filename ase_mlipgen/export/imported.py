@@ -25,9 +25,17 @@ from ase_mlipgen.ace.lane_plan import LanePlan, build_lane_plan
 from ase_mlipgen.ace.plan import Plan, Radial, build_plan
 from ase_mlipgen.ace.specification import Block, Channel
 from ase_mlipgen.basis import ACEBasis, nearest_neighbor_distance
-from ase_mlipgen.export.assemble import FORMAT, VERSION
+from ase_mlipgen.export.assemble import FORMAT, VERSION, functions
 from ase_mlipgen.export.bonds import Families, PolynomialPairs, Polynomials
-from ase_mlipgen.export.contents import Contents, ElementPair, Floats, PairTerm, RadialTable, YaceError
+from ase_mlipgen.export.contents import (
+    Contents,
+    ElementPair,
+    Floats,
+    Function,
+    PairTerm,
+    RadialTable,
+    YaceError,
+)
 from ase_mlipgen.export.entries import Head, from_json, to_json
 from ase_mlipgen.export.projecting import blocks_of, coefficients, same_channel
 from ase_mlipgen.export.reading import read
@@ -183,10 +191,43 @@ class ImportedBasis(ACEBasis):
             f"{self!r} has radial functions from a table, for which there are no design rows; fit with an ACEBasis"
         )
 
+    def entries(self, values: Floats, E0: Mapping[str, float]) -> list[dict[str, Any]]:
+        """Return the entries of each file of a model with this basis; compare `assemble.parts`.
+
+        Raises
+        ------
+        YaceError
+            The core of tabulated functions was given another strength, which the file cannot hold.
+        """
+        listed = {}
+        for a, own in enumerate(np.reshape(values, (len(self.elements), -1))):
+            found = functions(self.plan, own)
+            listed[a] = self._named(found) if self.is_tabulated else found
+        first = {**self.heads[0], "E0": [float(E0[symbol]) for symbol in self.elements], "functions": listed}
+        nothing: dict[int, list[Function]] = {a: [] for a in listed}
+        return [first, *({**head, "functions": nothing} for head in self.heads[1:])]
+
+    def _named(self, found: Sequence[Function]) -> list[Function]:
+        """Return functions with the indices of the file, without the core."""
+        named, n_max = [], self.layout.n_max
+        cores = {self.layout.core(mu)[:2] for mu in range(len(self.elements)) if self.layout.n_core}
+        for one in found:
+            if len(one.mus) > 1:
+                named.append(one)
+            elif (one.mus[0], one.ns[0]) not in cores:
+                named.append(one._replace(ns=(one.ns[0] - n_max,)))
+            elif abs(one.values[0] - 1.0) > 1e-12:
+                raise YaceError(f"the core has the strength {one.values[0]}; expected 1, as it was read")
+        return named
+
     def todict(self) -> dict[str, Any]:
         """Return the parameters from which `basis_from_dict` builds the same basis; JSON can hold them."""
         blocks = [[list(channel) for channel in block] for block in self.blocks]
-        return {"elements": list(self.elements), "yace": [to_json(head) for head in self.heads], "blocks": blocks}
+        return {
+            "elements": list(self.elements),
+            "yace": [to_json(head) for head in self.heads],
+            "blocks": blocks,
+        }
 
     def __repr__(self) -> str:
         kinds = {type(bond).__name__ for bond in self.bonds.values()}
@@ -261,7 +302,9 @@ def _own(contents: Contents) -> tuple[ACEBasis, Floats]:
         if values.shape != (len(basis),) or basis.elements != contents.elements:
             raise ValueError(f"{basis!r} does not fit {values.shape[0]} coefficients of {contents.elements}")
     except (KeyError, TypeError, ValueError) as error:
-        raise YaceError(f"metadata: not those of a model ({error}); remove the entry to read the functions alone") from None
+        raise YaceError(
+            f"metadata: not those of a model ({error}); remove the entry to read the functions alone"
+        ) from None
     projected = np.concatenate([coefficients(own, basis.blocks, same_channel) for own in contents.functions])
     same = np.allclose(projected, values, rtol=1e-9, atol=1e-12 * np.abs(values).max(initial=0.0))
     if not (same and _same_radials(basis, contents) and _same_cores(basis, contents)):
@@ -279,7 +322,10 @@ def _same_radials(basis: ACEBasis, contents: Contents) -> bool:
         radial = basis.radial_bases[pair]
         ours = (radial.p, radial.r0, *radial.interval, radial.pcut, radial.pin)
         theirs = (bond.p, bond.r0, bond.xl, bond.xr, bond.pl, bond.pr)
-        if not (np.allclose(ours, theirs, rtol=1e-12) and np.allclose(bond.rows, radial.recurrence(len(bond.rows)))):
+        if not (
+            np.allclose(ours, theirs, rtol=1e-12)
+            and np.allclose(bond.rows, radial.recurrence(len(bond.rows)))
+        ):
             return False
     return True
 
@@ -372,7 +418,9 @@ def _core(terms: Sequence[PairTerm], pair: ElementPair) -> PairCore:
         if not isinstance(term, PolynomialPairs):
             raise YaceError("polypairpot: a pair term of another kind cannot stand beside ACE.jl radials")
         if term.basis.pr != 0:
-            raise YaceError(f"polypairpot: pr = {term.basis.pr}: an envelope inwards has no form here; expected 0")
+            raise YaceError(
+                f"polypairpot: pr = {term.basis.pr}: an envelope inwards has no form here; expected 0"
+            )
         if chosen is None or term.is_zero(pair) is False:
             if chosen is not None and not chosen.is_zero(pair):
                 raise YaceError(f"polypairpot: the pair {list(pair)} has a term in two of the summed files")

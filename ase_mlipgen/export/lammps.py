@@ -17,9 +17,10 @@ from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.durable import replacing
 from ase_mlipgen.export import direct, inputs
 from ase_mlipgen.export.assemble import parts
-from ase_mlipgen.export.contents import Contents, Floats, Function, YaceError
+from ase_mlipgen.export.contents import Floats, YaceError
+from ase_mlipgen.export.imported import ImportedBasis
 from ase_mlipgen.export.reading import read
-from ase_mlipgen.export.spelling import block, flow
+from ase_mlipgen.export.spelling import CPU_ONLY, cpu_only, text_of
 
 TOLERANCE = 1e-8
 """Largest deviation of an energy per atom (eV) with which files are kept."""
@@ -97,7 +98,8 @@ def write_model(
     if path.suffix != ".yace":
         raise YaceError(f"a potential of ML-PACE ends in .yace, got {path.name!r}")
     frames = chosen(structures, basis.elements, float(np.mean(list(basis.r0.values()))))
-    entries = parts(basis, coefficients, E0)
+    imported = isinstance(basis, ImportedBasis)
+    entries = basis.entries(coefficients, E0) if imported else parts(basis, coefficients, E0)
     names = [path, *(path.with_name(f"{path.stem}.core-{k}.yace") for k in range(2, len(entries) + 1))]
     data, script = path.with_suffix(".data"), path.with_name(f"in.{path.stem}")
     with ExitStack() as stack:
@@ -118,7 +120,9 @@ def write_model(
             drafts[0].write_text(text_of(entries[0]), encoding="utf-8")
         shown = inputs.placed(frames[0], basis.cutoff)
         inputs.write_structure(drafts[-2], shown, basis.elements)
-        drafts[-1].write_text(_input(path.stem, basis, names, shown, evaluate(shown)[0]), encoding="utf-8")
+        drafts[-1].write_text(
+            _input(path.stem, entries[0], names, shown, evaluate(shown)[0]), encoding="utf-8"
+        )
         n_bytes = sum(draft.stat().st_size for draft in drafts[: len(entries)])
     return Exported(tuple(names), script, data, n_bytes, *deviation, len(frames))
 
@@ -147,53 +151,22 @@ def deviations(
     return float(worst[0]), float(worst[1])
 
 
-def text_of(entries: Mapping[str, Any]) -> str:
-    """Return the text of one file."""
-    lines = [
-        "# ML-PACE potential with radial functions of ACE.jl, written by ase_mlipgen; in LAMMPS: pair_style pace.",
-        "# pair_style pace/kk (Kokkos, GPU) cannot read these radial functions.",
-    ]
-    if "summed_with" in entries:
-        lines.append("# The model is the SUM of this file and those of summed_with: see the input beside it.")
-    for key, value in entries.items():
-        if key in ("embeddings", "bonds", "metadata"):
-            lines += block(key, value)
-        elif key == "functions":
-            lines += _function_lines(value)
-        elif key in ("polypairpot", "reppot"):
-            lines += block(key, value)
-        else:
-            lines.append(f"{key}: {flow(value)}")
-    return "\n".join(lines) + "\n"
-
-
-def _function_lines(functions: Mapping[int, Sequence[Function]]) -> list[str]:
-    lines = ["functions:"]
-    for a, own in functions.items():
-        lines.append(f"  {a}:" if own else f"  {a}: []")
-        for f in own:
-            entry = {"mu0": a, "rank": len(f.mus), "ndensity": 1, "num_ms_combs": len(f.ms)}
-            entry |= {"mus": f.mus, "ns": f.ns, "ls": f.ls}
-            entry |= {"ms_combs": [m for ms in f.ms for m in ms], "ctildes": f.values}
-            lines.append(f"    - {flow(entry)}")
-    return lines
-
-
-def _input(name: str, basis: ACEBasis, names: Sequence[Path], atoms: Atoms, energy: float) -> str:
-    species = " ".join(basis.elements)
+def _input(name: str, entries: Mapping[str, Any], names: Sequence[Path], atoms: Atoms, energy: float) -> str:
+    species = " ".join(entries["elements"])
     pair = ["pair_style pace", f"pair_coeff * * {names[0].name} {species}"]
     remarks = [
-        f"ML-PACE potential {names[0].name}, exact: LAMMPS with the package ML-PACE (GPL),",
-        "its library of version v.2021.9.28 or later; `lmp -h` lists pace among the pair styles.",
-        "pair_style pace/kk (Kokkos, GPU) cannot read radial functions of ACE.jl: run on CPUs.",
+        f"ML-PACE potential {names[0].name}: LAMMPS with the package ML-PACE,",
+        "whose library is of version v.2021.9.28 or later; `lmp -h` lists pace among the pair styles.",
     ]
+    if cpu_only(entries):
+        remarks.append(CPU_ONLY)
     if len(names) > 1:
         pair = ["pair_style hybrid/overlay" + " pace" * len(names)]
         pair += [f"pair_coeff * * pace {k} {one.name} {species}" for k, one in enumerate(names, 1)]
         remarks.append(
             "The repulsive cores of these elements have several lengths, a file has one: all files are needed."
         )
-    return inputs.input_text(name, basis.elements, pair, atoms, energy, remarks)
+    return inputs.input_text(name, entries["elements"], pair, atoms, energy, remarks)
 
 
 def chosen(structures: Sequence[Atoms] | None, elements: Sequence[str], length: float) -> list[Atoms]:

@@ -1,13 +1,17 @@
-"""YAML text that every reader takes for the same numbers. Enter at `flow`.
+"""YAML text that every reader takes for the same numbers. Enter at `text_of`.
 
 ML-PACE reads with yaml-cpp, others with PyYAML, which takes `1e-07` for a text: floats always have a decimal point. All
 digits are kept (at an energy of 600 eV, 14 digits are wrong by 2e-11 eV). Texts are quoted: `No` is no element else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from ase_mlipgen.export.contents import Function
+
+CPU_ONLY = "pair_style pace/kk (Kokkos, GPU) cannot read radial functions of ACE.jl: run on CPUs."
 
 
 def number(value: float) -> str:
@@ -46,3 +50,45 @@ def _key(key: Any) -> str:
 def block(name: str, entries: Mapping[Any, Any]) -> list[str]:
     """Return the lines of a mapping with one entry a line."""
     return [f"{name}:", *(f"  {_key(key)}: {flow(value)}" for key, value in entries.items())]
+
+
+def cpu_only(entries: Mapping[str, Any]) -> bool:
+    """Whether Kokkos cannot read these radial functions."""
+    return any(bond["radbasename"].startswith("ACE.jl") for bond in entries["bonds"].values())
+
+
+def text_of(entries: Mapping[str, Any]) -> str:
+    """Return the text of one file."""
+    lines = ["# ML-PACE potential, written by ase_mlipgen; in LAMMPS: pair_style pace."]
+    if cpu_only(entries):
+        lines.append(f"# {CPU_ONLY}")
+    if "summed_with" in entries:
+        lines.append("# The model is the SUM of this file and those of summed_with: see the input beside it.")
+    for key, value in entries.items():
+        if key == "functions":
+            lines += _function_lines(value)
+        elif isinstance(value, Mapping):
+            lines += block(key, value)
+        else:
+            lines.append(f"{key}: {flow(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _function_lines(functions: Mapping[int, Sequence[Function]]) -> list[str]:
+    lines = ["functions:"]
+    for a, own in functions.items():
+        lines.append(f"  {a}:" if own else f"  {a}: []")
+        for f in own:
+            entry: dict[str, Any] = {
+                "mu0": a,
+                "rank": len(f.mus),
+                "ndensity": 1,
+                "num_ms_combs": len(f.ms),
+                "mus": f.mus,
+                "ns": f.ns,
+                "ls": f.ls,
+                "ms_combs": [m for ms in f.ms for m in ms],
+                "ctildes": f.values,
+            }
+            lines.append(f"    - {flow(entry)}")
+    return lines
