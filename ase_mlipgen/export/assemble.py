@@ -23,6 +23,7 @@ from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.export.contents import ElementPair, Floats, Function
 
 FORMAT, VERSION = "ase_mlipgen.LinearACE", 1
+LAST = "functions"
 NO_LIMIT = 1e10
 """Sum of pair terms (eV) from which on ML-PACE fades the expansion out; with the usual 1e5 overlaps would lose it."""
 EMBEDDING = {
@@ -50,12 +51,12 @@ def parts(basis: ACEBasis, coefficients: Floats, E0: Mapping[str, float]) -> lis
         "deltaSplineBins": 0.001,
         "lmax": basis.angular.lmax,
         "embeddings": dict.fromkeys(elements, EMBEDDING),
+        "metadata": metadata(basis, coefficients),
         "bonds": _bonds(basis),
         "functions": {
             a: functions(basis.plan, own)
             for a, own in enumerate(np.reshape(coefficients, (len(elements), -1)))
         },
-        "metadata": metadata(basis, coefficients),
     }
     groups = _groups(basis.cores)
     found = [first]
@@ -63,7 +64,8 @@ def parts(basis: ACEBasis, coefficients: Floats, E0: Mapping[str, float]) -> lis
         if k > 0:
             found.append(_empty(basis, next(iter(group.values()))))
         found[-1].update(_pair_term(group, len(elements)))
-    return found
+    # Functions come last, behind the metadata that know all of them: a truncated file does not pass for a whole one.
+    return [{**{k: v for k, v in own.items() if k != LAST}, LAST: own[LAST]} for own in found]
 
 
 def metadata(basis: ACEBasis, coefficients: Floats) -> dict[str, str]:

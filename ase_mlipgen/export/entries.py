@@ -39,6 +39,8 @@ class Head:
     pair_terms : tuple of PairTerm
     spacing : float
         Of ML-PACE's look-up tables, Å; 0 where it evaluates the formulas.
+    lmax : int
+        Up to which ML-PACE has harmonics.
     kept : mapping
         The entries as numbers and texts, to be written again.
     """
@@ -49,6 +51,7 @@ class Head:
     bonds: dict[ElementPair, Bond]
     pair_terms: tuple[PairTerm, ...]
     spacing: float
+    lmax: int
     kept: dict[str, Any]
 
     @classmethod
@@ -76,13 +79,13 @@ class Head:
                 p: _polynomials(Entry(b, f"bonds {list(p)}")) for p, b in raw.items()
             }
             terms = _polynomial_pairs(top, n)
-            return cls(elements, E0, weights, bonds, terms, 0.0, kept)
+            return cls(elements, E0, weights, bonds, terms, 0.0, top.integer("lmax", 0, MOST_L), kept)
         spacing = top.number("deltaSplineBins", 0.001)
         if not 1e-5 <= spacing <= 0.1:
             raise YaceError(f"deltaSplineBins = {spacing!r}: expected a spacing from 1e-05 to 0.1 Å")
         bonds, cores = _families({pair: Entry(b, f"bonds {list(pair)}") for pair, b in raw.items()})
         _check_table(bonds, spacing)
-        return cls(elements, E0, weights, bonds, cores, spacing, kept)
+        return cls(elements, E0, weights, bonds, cores, spacing, MOST_L, kept)
 
 
 def _elements(value: Any) -> tuple[str, ...]:

@@ -324,7 +324,7 @@ def _same_radials(basis: ACEBasis, contents: Contents) -> bool:
         theirs = (bond.p, bond.r0, bond.xl, bond.xr, bond.pl, bond.pr)
         if not (
             np.allclose(ours, theirs, rtol=1e-12)
-            and np.allclose(bond.rows, radial.recurrence(len(bond.rows)))
+            and np.allclose(bond.rows, radial.recurrence(len(bond.rows)), rtol=1e-12, atol=1e-12)
         ):
             return False
     return True

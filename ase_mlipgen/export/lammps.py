@@ -139,7 +139,7 @@ def deviations(
     """
     worst = np.zeros(2)
     for atoms in frames:
-        (energy, forces), (expected_energy, expected_forces) = written(atoms), model(atoms)
+        (expected_energy, expected_forces), (energy, forces) = model(atoms), written(atoms)
         found = abs(energy - expected_energy) / len(atoms), np.abs(forces - expected_forces).max(initial=0.0)
         worst = np.maximum(worst, np.nan_to_num(found, nan=np.inf))
     if not worst[0] <= TOLERANCE:

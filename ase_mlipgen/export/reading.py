@@ -143,7 +143,7 @@ def _check_range(head: Head, a: int, mus: Any, ns: Any, ls: Any, place: str) -> 
     for mu, n, l in zip(mus, ns, ls, strict=True):
         rows = getattr(head.bonds[a, mu], "rows", None)
         if rows is not None:
-            n_max, lmax = len(rows), MOST_L
+            n_max, lmax = len(rows), head.lmax
         else:
             n_max, lmax, n_base = head.bonds[a, mu].crad.shape  # type: ignore[attr-defined]
             n_max, lmax = (n_base, 0) if len(mus) == 1 else (n_max, lmax - 1)
