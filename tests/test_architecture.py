@@ -14,7 +14,7 @@ LEVELS = [
     {"durable", "jit", "lapack", "simd", "symmetry", "threads", "workspace"},
     {"ace", "eam", "executors", "neighbors", "progress", "tightbinding"},
     {"basis"},
-    {"posterior"},
+    {"export", "posterior"},
     {"calculators"},
     {"defects", "labels", "fit"},
     {"data", "theory"},
@@ -42,6 +42,7 @@ AT_HOME = {
     "pydantic": {"config"},
     "spglib": {"defects", "symmetry", "theory"},
     "torch": {"tightbinding"},
+    "yaml": {"export"},
 }
 
 

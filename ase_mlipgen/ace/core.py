@@ -36,10 +36,12 @@ class PairCore:
     p : int
         Power of the transform.
     recurrence : (n, 3) array
-        Rows (A_n, B_n, C_n) of the polynomials P_n; P_1 = A_1 (x - x_cut)^4.
+        Rows (A_n, B_n, C_n) of the polynomials P_n; P_1 = A_1 (x - x_cut)^envelope.
     coefficients : (n,) array, eV
     A, B, e0 : float
         The exponential below r_i: 1, eV, eV.
+    envelope : int
+        Power with which the core ends, 2 or more.
     """
 
     cutoff: float
@@ -51,6 +53,7 @@ class PairCore:
     A: float
     B: float
     e0: float = 0.0
+    envelope: int = ENVELOPE_POWER
 
     def evaluate(self, r: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return V(r) in eV and dV/dr in eV/Å."""
@@ -58,7 +61,7 @@ class PairCore:
         value, slope = np.empty_like(r), np.empty_like(r)
         x_cut = float(transform(self.cutoff, self.r0, self.p))
         kernels.pair_core(
-            r, self.r_i, self.r0, self.p, x_cut, ENVELOPE_POWER, self.recurrence, self.coefficients,
+            r, self.r_i, self.r0, self.p, x_cut, self.envelope, self.recurrence, self.coefficients,
             self.A, self.B, self.e0, value, slope,
         )  # fmt: skip
         return value, slope

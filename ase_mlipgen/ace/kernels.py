@@ -13,8 +13,26 @@ from ase_mlipgen.jit import helper, kernel
 
 
 @helper
+def _look_up(r, mu, radial, R, dR):
+    """Fill R_n and dR_n/dr from cubics between equidistant points; return False beyond the last."""
+    rate, n_intervals = radial.rate[mu], radial.table.shape[1]
+    x = r * rate
+    k = int(x)
+    if r >= radial.cutoff[mu] or k >= n_intervals:
+        return False
+    t = x - k
+    for n in range(len(R)):
+        c = radial.table[mu, k, n]
+        R[n] = c[0] + t * (c[1] + t * (c[2] + t * c[3]))
+        dR[n] = (c[1] + t * (2.0 * c[2] + t * 3.0 * c[3])) * rate
+    return True
+
+
+@helper
 def _radial(r, mu, radial, R, dR):
     """Fill R_n and dR_n/dr of one pair; return False where the envelope vanishes."""
+    if radial.rate[mu] > 0.0:
+        return _look_up(r, mu, radial, R, dR)
     if r >= radial.cutoff[mu] or (radial.pin[mu] > 0 and r <= radial.r_in[mu]):
         return False
     base = (1.0 + radial.r0[mu]) / (1.0 + r)
@@ -84,9 +102,9 @@ def _gather(first, last, j_p, d_pc, mu_i, plan, radial, angular, space, A):
         _harmonics(x / r, y / r, z / r, angular, Q, power, Y_s[count], dY_s[count])
         for q in range(plan.row_first[mu], plan.row_first[mu + 1]):
             value = Y_s[count, plan.row_lm[q]]
-            start = plan.row_start[q]
+            start, first_n = plan.row_start[q], plan.row_radial[q]
             for n in range(plan.row_n[q]):
-                A[start + n] += R_s[count, n] * value
+                A[start + n] += R_s[count, first_n + n] * value
         count += 1
     return count
 
@@ -175,11 +193,11 @@ def evaluate(centres, first_i, j_p, d_pc, mu_i, plan, radial, angular, weights, 
             mu = mu_i[j_p[slot_p[s]]]
             slope, gx, gy, gz = 0.0, 0.0, 0.0, 0.0
             for q in range(plan.row_first[mu], plan.row_first[mu + 1]):
-                lm, start = plan.row_lm[q], plan.row_start[q]
+                lm, start, first_n = plan.row_lm[q], plan.row_start[q], plan.row_radial[q]
                 h, dh = 0.0j, 0.0j
                 for n in range(plan.row_n[q]):
-                    h += R_s[s, n] * G[start + n]
-                    dh += dR_s[s, n] * G[start + n]
+                    h += R_s[s, first_n + n] * G[start + n]
+                    dh += dR_s[s, first_n + n] * G[start + n]
                 slope += (dh * Y_s[s, lm]).real
                 gx += (h * dY_s[s, lm, 0]).real
                 gy += (h * dY_s[s, lm, 1]).real

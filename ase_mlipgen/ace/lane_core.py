@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ase_mlipgen.ace.core import ENVELOPE_POWER, PairCore
+from ase_mlipgen.ace.core import PairCore
 from ase_mlipgen.ace.lane_power import power
 from ase_mlipgen.ace.radial import transform
 from ase_mlipgen.jit import helper, kernel
@@ -24,7 +24,7 @@ class CoreTables(NamedTuple):
     Attributes
     ----------
     cutoff, r_i, r0, x_cut, A, B, e0 : (n_elements^2,) floats
-    p : (n_elements^2,) ints
+    p, envelope : (n_elements^2,) ints
     rows : (n_elements^2, n, 3) floats
     coefficients : (n_elements^2, n) floats
     """
@@ -37,6 +37,7 @@ class CoreTables(NamedTuple):
     B: Floats
     e0: Floats
     p: npt.NDArray[np.int64]
+    envelope: npt.NDArray[np.int64]
     rows: Floats
     coefficients: Floats
 
@@ -56,20 +57,21 @@ def core_tables(cores: Sequence[PairCore]) -> CoreTables:
         floats([c.B for c in cores]),
         floats([c.e0 for c in cores]),
         np.array([c.p for c in cores], dtype=np.int64),
+        np.array([c.envelope for c in cores], dtype=np.int64),
         np.array([c.recurrence for c in cores]),
         np.array([c.coefficients for c in cores]),
     )
 
 
 @helper
-def _polynomial(lanes, kind, n, r0, x_cut, p, rows, coefficients, buffer):
+def _polynomial(lanes, kind, n, r0, x_cut, p, envelope, rows, coefficients, buffer):
     """Replace the distances in row 0 by V in row 0 and dV/dr in row 1."""
     one = splat(lanes, 1.0)
     inverse = one / (one + load(lanes, buffer, 0))
     x = power(lanes, splat(lanes, 1.0 + r0) * inverse, p)
     y = max0(x - splat(lanes, x_cut))
-    below = power(lanes, y, ENVELOPE_POWER - 1) * splat(lanes, rows[3 * n * kind])
-    P, dP = below * y, below * splat(lanes, 1.0 * ENVELOPE_POWER)
+    below = power(lanes, y, envelope - 1) * splat(lanes, rows[3 * n * kind])
+    P, dP = below * y, below * splat(lanes, 1.0 * envelope)
     before = slope_before = splat(lanes, 0.0)
     c = splat(lanes, coefficients[n * kind])
     value, slope = c * P, c * dP
@@ -115,7 +117,7 @@ def add_core(
 
     near : (2, n_pairs) ints of scratch;  buffer : (3, width) floats of scratch, on a cache line.
     """
-    cutoff, r_i, r0, x_cut, A, B, e0, powers, rows, coefficients = cores
+    cutoff, r_i, r0, x_cut, A, B, e0, powers, envelopes, rows, coefficients = cores
     width, n = buffer.shape[1], coefficients.shape[1]
     flat, table, weights = raw(buffer), raw(rows), raw(coefficients)
     for kind in range(cutoff.shape[0]):
@@ -126,7 +128,9 @@ def add_core(
                 p = near[0, first + min(lane, filled - 1)]
                 buffer[0, lane] = np.sqrt(d_cc[p, 0] ** 2 + d_cc[p, 1] ** 2 + d_cc[p, 2] ** 2)
                 buffer[2, lane] = buffer[0, lane]
-            _polynomial(lanes, kind, n, r0[kind], x_cut[kind], powers[kind], table, weights, flat)
+            _polynomial(
+                lanes, kind, n, r0[kind], x_cut[kind], powers[kind], envelopes[kind], table, weights, flat
+            )
             for lane in range(filled):
                 p, r = near[0, first + lane], buffer[2, lane]
                 value, slope = buffer[0, lane], buffer[1, lane]

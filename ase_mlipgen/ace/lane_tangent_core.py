@@ -6,7 +6,6 @@ end. Entry point: :func:`core_tangents`.
 
 import numpy as np
 
-from ase_mlipgen.ace.core import ENVELOPE_POWER
 from ase_mlipgen.ace.lane_power import power
 from ase_mlipgen.jit import helper, inlined, kernel
 from ase_mlipgen.simd import fma, load, max0, raw, splat, store
@@ -22,15 +21,15 @@ def _following(lanes, factor, a, third, value, slope, curvature, before):
 
 
 @helper
-def _polynomial(lanes, kind, n, r0, x_cut, p, rows, coefficients, buffer):
+def _polynomial(lanes, kind, n, r0, x_cut, p, envelope, rows, coefficients, buffer):
     """Replace the distances in row 0 by dV/dr in row 0 and d2V/dr2 in row 1."""
     one = splat(lanes, 1.0)
     inverse = one / (one + load(lanes, buffer, 0))
     x = power(lanes, splat(lanes, 1.0 + r0) * inverse, p)
     y = max0(x - splat(lanes, x_cut))
-    below = power(lanes, y, ENVELOPE_POWER - 2) * splat(lanes, rows[3 * n * kind])
-    value, slope = below * y * y, below * y * splat(lanes, 1.0 * ENVELOPE_POWER)
-    curvature = below * splat(lanes, 1.0 * ENVELOPE_POWER * (ENVELOPE_POWER - 1))
+    below = power(lanes, y, envelope - 2) * splat(lanes, rows[3 * n * kind])
+    value, slope = below * y * y, below * y * splat(lanes, 1.0 * envelope)
+    curvature = below * splat(lanes, 1.0 * envelope * (envelope - 1))
     zero, c = splat(lanes, 0.0), splat(lanes, coefficients[n * kind])
     before, dV, ddV = (zero, zero, zero), c * slope, c * curvature
     for k in range(1, n):
@@ -82,7 +81,7 @@ def _derivatives(lanes, kind, first, last, cores, table, weights, buffer, r_n, s
             buffer[0, lane] = r_n[n + lane]
         _polynomial(
             lanes, kind, cores.coefficients.shape[1], cores.r0[kind], cores.x_cut[kind], cores.p[kind],
-            table, weights, flat,
+            cores.envelope[kind], table, weights, flat,
         )  # fmt: skip
         for lane in range(filled):
             slope, curvature, r = buffer[0, lane], buffer[1, lane], r_n[n + lane]

@@ -6,6 +6,7 @@ coefficients). *Monomials* are the distinct products of Z's; functions are spars
 real parts. Built once a basis; cost is milliseconds. Entry point: :func:`build_plan`.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,8 +30,9 @@ class Plan(NamedTuple):
         Number of A's with m >= 0.
     row_first : (n_elements + 1,) ints
         Rows of neighbour element mu are row_first[mu]:row_first[mu + 1].
-    row_mu, row_lm, row_start, row_n : (n_rows,) ints
-        Neighbour element, index l (l + 1) / 2 + m, first position in A, number of n's.
+    row_mu, row_lm, row_start, row_n, row_radial : (n_rows,) ints
+        Neighbour element, index l (l + 1) / 2 + m, first position in A, number of n's, first radial function (zero
+        where these do not depend on l).
     monomial_order : (n_monomials,) ints
     monomial_factors : (n_monomials, order) ints
         Positions in Z.
@@ -45,6 +47,7 @@ class Plan(NamedTuple):
     row_lm: Ints
     row_start: Ints
     row_n: Ints
+    row_radial: Ints
     monomial_order: Ints
     monomial_factors: Ints
     term_first: Ints
@@ -62,7 +65,11 @@ class Angular(NamedTuple):
 
 
 class Radial(NamedTuple):
-    """Radial parameters of one centre element against every neighbour element, arrays over mu."""
+    """Radial parameters of one centre element against every neighbour element, arrays over mu.
+
+    Where `rate` (intervals an Å) is positive, the functions are cubics of `table` (mu, interval, n, power) instead of
+    polynomials of x; only `kernels` knows those.
+    """
 
     cutoff: Floats
     r_in: Floats
@@ -73,10 +80,15 @@ class Radial(NamedTuple):
     pcut: Ints
     pin: Ints
     recurrence: Floats
+    rate: Floats
+    table: Floats
 
 
-def build_plan(blocks: list[Block], n_elements: int) -> Plan:
-    """Return the tables for the invariants of `blocks`, in the order of the blocks."""
+def build_plan(blocks: list[Block], n_elements: int, radial_of_l: Sequence[int] = ()) -> Plan:
+    """Return the tables for the invariants of `blocks`, in the order of the blocks.
+
+    `radial_of_l` has the place of the first radial function of each l, if they depend on l.
+    """
     n_A, starts, rows = _lay_out_A(blocks, n_elements)
     monomials: dict[tuple[int, ...], int] = {}
     term_first, term_monomial, term_value = [0], [], []
@@ -99,12 +111,18 @@ def build_plan(blocks: list[Block], n_elements: int) -> Plan:
         np.ascontiguousarray(rows[:, 1]),
         np.ascontiguousarray(rows[:, 2]),
         np.ascontiguousarray(rows[:, 3]),
+        _first_radial(rows[:, 1], radial_of_l),
         np.sum(table >= 0, axis=1).astype(np.int64),
         table,
         first,
         monomial,
         np.array(term_value, dtype=float),
     )
+
+
+def _first_radial(row_lm: Ints, radial_of_l: Sequence[int]) -> Ints:
+    l_q = ((np.sqrt(8.0 * row_lm + 1.0) - 1.0) / 2.0 + 1e-9).astype(np.int64)
+    return np.array([radial_of_l[l] if l < len(radial_of_l) else 0 for l in l_q.tolist()], dtype=np.int64)
 
 
 def _lay_out_A(blocks: list[Block], n_elements: int) -> tuple[int, dict[tuple[int, int, int], int], Ints]:
@@ -161,6 +179,8 @@ def build_radial(bases: list[RadialBasis], n_max: int) -> Radial:
         ints([b.pcut for b in bases]),
         ints([b.pin for b in bases]),
         np.array([b.recurrence(n_max) for b in bases]),
+        np.zeros(len(bases)),
+        np.zeros((1, 1, 1, 4)),
     )
 
 

@@ -7,7 +7,7 @@ many there are.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from ase_mlipgen.ace.sites import Structure
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.base import Evaluation, PairCalculator
 from ase_mlipgen.durable import replacing
+from ase_mlipgen.export.imported import basis_from_dict, read_model
+from ase_mlipgen.export.lammps import Exported, write_model
 from ase_mlipgen.neighbors import Pairs
 from ase_mlipgen.posterior import Posterior, PosteriorError, Uncertainty
 from ase_mlipgen.threads import available_threads
@@ -211,7 +213,7 @@ class LinearACE(PairCalculator):
         """
         payload = _read(Path(path))
         try:
-            basis = ACEBasis.from_dict(payload["basis"])
+            basis = basis_from_dict(payload["basis"])
             model = cls(basis, payload["coefficients"], payload["E0"], metadata=payload["metadata"], **kwargs)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"{path}: the model's content does not fit together: {error}") from error
@@ -219,6 +221,57 @@ class LinearACE(PairCalculator):
         if beside.is_file():
             model.posterior = Posterior.load(beside, model.coefficients)
         return model
+
+    def export_lammps(self, path: str | Path, structures: Sequence[Atoms] | None = None) -> Exported:
+        """Write the model for LAMMPS, exactly: NAME.yace (pair_style pace), and in.NAME with NAME.data, which run.
+
+        Repulsive cores of several lengths, as elements of different sizes have, need further files beside NAME.yace;
+        the input sums them. The files are kept only after they were read back and evaluated.
+
+        Parameters
+        ----------
+        path : path
+            Ends in .yace.
+        structures : sequence of Atoms, optional
+            Where the files are compared with the model, best the training cells; by default atoms at random positions.
+
+        Returns
+        -------
+        Exported
+            Paths, size, largest deviations of energy per atom and force.
+
+        Raises
+        ------
+        YaceError
+            A name without .yace.
+        ExportError
+            A deviation above 1e-8 eV/atom; no file is kept then.
+        """
+
+        def evaluate(atoms: Atoms) -> tuple[float, npt.NDArray[np.float64]]:
+            found = self.evaluate(*self._inputs(atoms))
+            return float(found.energies_i.sum()), found.forces
+
+        return write_model(path, self.basis, self.coefficients, self.E0, evaluate, structures)
+
+    @classmethod
+    def from_yace(cls, path: str | Path, **kwargs: Any) -> "LinearACE":
+        """Read a linear potential from a `.yace` file of LAMMPS (ML-PACE), exactly.
+
+        Files of `export_lammps` give the model that was exported, with the same basis and coefficients. Of others, those
+        with radial functions of ACE.jl are evaluated as fast as own models; those with functions of pacemaker
+        (ChebExpCos, ChebPow, ChebLinear, SBessel) by the scalar kernel, from the look-up table that ML-PACE uses, and
+        without Hessians.
+
+        Raises
+        ------
+        FileNotFoundError
+        YaceError
+            Not a complete file of a linear potential: embeddings that are not linear, cores that are not additive,
+            radial functions from tables, terms that are not rotation invariant; the key is named.
+        """
+        found = read_model(path)
+        return cls(found.basis, found.coefficients, found.E0, **kwargs)
 
     def __repr__(self) -> str:
         return f"LinearACE({self.basis!r}, {len(self.basis)} coefficients)"

@@ -102,6 +102,7 @@ def exit_code(error: Exception) -> int | None:
         ("ase_mlipgen.labels.failure", "StoreError", LABELS_FAILED),
         ("ase_mlipgen.labels.identity", "IdentityError", BAD_CONFIGURATION),
         ("ase_mlipgen.defects.relaxation", "RelaxationError", GATE_FAILED),
+        ("ase_mlipgen.export.lammps", "ExportError", GATE_FAILED),
     ):
         # An error of a module that was never imported cannot have been raised.
         kind = getattr(sys.modules.get(module), name, None)

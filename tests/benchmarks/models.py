@@ -10,7 +10,6 @@ from ase.build import bulk
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.linear_ace import LinearACE
 from ase_mlipgen.defects import triangular_lattice
-from tests.oracles import pace_oracle
 
 CUTOFF = 5.5  # Å
 SILICON = ("Si",)
@@ -58,7 +57,8 @@ def yace(elements, order, degree):
     folder = _folder()
     name = f"{'-'.join(elements)}-{order}-{degree}.yace"
     found = basis(elements, order, degree)
-    return pace_oracle.write_yace(Path(folder.name) / name, found, coefficients(elements, order, degree))
+    model = LinearACE(found, coefficients(elements, order, degree))
+    return model.export_lammps(Path(folder.name) / name).potentials[0]
 
 
 @functools.cache
