@@ -21,9 +21,13 @@ def export(
     structures: Annotated[
         Path | None,
         typer.Option(
-            help="Where the files are compared with the model, any format of ASE; by default the training cells of RUN, "
-            "else atoms at random positions."
+            help="Where the files are compared with the model, any format of ASE; by default the training cells "
+            "of RUN, else atoms at random positions."
         ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Argument of the model: potential=FeCu.eam.fs."),
     ] = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -34,7 +38,7 @@ def export(
     """
     from ase_mlipgen.cli.model import load_model, read_structures
 
-    calculator = load_model(model)
+    calculator = load_model(model, settings or ())
     if not hasattr(calculator, "export_lammps"):
         raise ConfigError(
             f"{model} has no form that LAMMPS knows; LinearACE models and EAM2D can be exported"

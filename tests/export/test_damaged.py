@@ -34,7 +34,7 @@ def test_truncated_anywhere(written, tmp_path):
     ends = {int(end) for end in np.linspace(0, len(text) - 2, 30)}
     ends |= {match.start() for match in list(re.finditer("\n", text))[:-1]}
     for end in sorted(ends):
-        with pytest.raises(YaceError, match="model.yace"):
+        with pytest.raises(YaceError, match=r"model\.yace"):
             LinearACE.from_yace(altered(written, tmp_path, text[:end]))
 
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
-from tests.export import foreign
 
 from ase_mlipgen import LinearACE
 from ase_mlipgen.export import direct
 from ase_mlipgen.export.bonds import FAMILIES, CorePairs, Families
 from ase_mlipgen.export.contents import YaceError
 from ase_mlipgen.export.reading import read
+from tests.export import foreign
 
 
 def cell():

@@ -189,7 +189,7 @@ def test_a_deviation_is_an_error_and_leaves_nothing(tmp_path, monkeypatch):
 
 def test_refused_names_and_structures(tmp_path):
     model = model_of(["Si"], {"order": 2, "degree": 6})
-    with pytest.raises(ValueError, match="ends in .yace"):
+    with pytest.raises(ValueError, match=r"ends in \.yace"):
         model.export_lammps(tmp_path / "Si.yaml")
     with pytest.raises(ValueError, match="structures is empty"):
         model.export_lammps(tmp_path / "Si.yace", [])
