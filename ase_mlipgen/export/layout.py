@@ -1,7 +1,7 @@
 """Radial functions of ML-PACE's own families as look-up tables of ours.
 
 Of a family, R_nl depends on l, and functions of one factor take the bare g_n. Channels (mu, n, l) with n up to the
-largest of R_nl stand for the former, (mu, n + n_max, 0) for g_n, and one more for the core, a function of one factor too.
+largest of R_nl stand for the former, (mu, n + n_max, 0) for g_n, and one more for the core, also of one factor.
 The table has the points and cubics of ML-PACE's. Enter at `layout_of`, `tabulated`.
 """
 
