@@ -167,8 +167,8 @@ class LinearACE(PairCalculator):
     def _check_order(self) -> None:
         if self.basis.lane_plan is None:
             raise PropertyNotImplementedError(
-                f"no analytic Hessian of order {self.basis.order} with {self.basis!r}: use an ACEBasis of order 4 or "
-                f"less, or matscipy.numerical.numerical_hessian, which takes differences of forces"
+                f"no analytic Hessian of order {self.basis.order}: use a basis of order 4 or less, or "
+                f"matscipy.numerical.numerical_hessian, which takes differences of forces"
             )
 
     def save(self, path: str | Path) -> Path:
@@ -260,9 +260,8 @@ class LinearACE(PairCalculator):
         """Read a linear potential from a `.yace` file of LAMMPS (ML-PACE), exactly.
 
         Files of `export_lammps` give the model that was exported, with the same basis and coefficients. Of others,
-        those with radial functions of ACE.jl are evaluated as fast as own models; those with functions of pacemaker
-        (ChebExpCos, ChebPow, ChebLinear, SBessel) by the scalar kernel, from the look-up table that ML-PACE uses, and
-        without Hessians.
+        those with radial functions of ACE.jl are evaluated by their formulas; those with functions of pacemaker
+        (ChebExpCos, ChebPow, ChebLinear, SBessel) from the look-up table that ML-PACE uses, and cannot be fitted again.
 
         Raises
         ------

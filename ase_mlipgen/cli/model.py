@@ -13,7 +13,7 @@ def load_model(name: str, settings: Sequence[str] = ()) -> Any:
 
     Parameters
     ----------
-    name : a model (.json, .yace), a run directory, or a built-in calculator: "EAM2D", "NRLTB:Si"; or "package.module:name"
+    name : a model (.json, .yace), a run directory, or a built-in calculator: "EAM2D", "NRLTB:Si"; "package.module:name"
     settings : ``key=value``, keyword arguments of the calculator; values in JSON, else they are texts
 
     Raises

@@ -2,7 +2,7 @@
 
 ACE.jl radials become the recurrences that all kernels know. ML-PACE's own families become cubics between equidistant
 points, the same look-up table as ML-PACE's, so that energies agree with LAMMPS to round-off and not only to the 1e-10
-of a table; for those there is the scalar evaluator, and neither design rows nor Hessians.
+of a table; for those there are no design rows.
 Enter at `ImportedBasis`, `basis_from_dict`.
 """
 
@@ -81,8 +81,8 @@ class ImportedBasis(ACEBasis):
 
     @cached_property
     def lane_plan(self) -> LanePlan | None:
-        """Tables of the fast evaluator; None for orders and radial functions that it leaves to the scalar one."""
-        return None if self.is_tabulated else build_lane_plan(self.plan, self.angular.lmax)
+        """Tables of the fast evaluator; None for orders that it leaves to the scalar one."""
+        return build_lane_plan(self.plan, self.angular.lmax)
 
     @cached_property
     def radial(self) -> tuple[Radial, ...]:
@@ -197,6 +197,7 @@ def _recurrences(basis: ImportedBasis, a: int) -> Radial:
         ints([bond.pr for bond in bonds]),
         rows,
         np.zeros(len(bonds)),
+        1,
         np.zeros((1, 1, 1, 4)),
     )
 

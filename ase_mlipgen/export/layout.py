@@ -98,7 +98,7 @@ def tabulated(
     zeros, ones = np.zeros(n), np.ones(n, dtype=np.int64)
     rows = np.zeros((n, layout.n_functions, 3))
     rates = np.array(n_intervals) / cutoffs
-    return Radial(cutoffs, zeros, zeros, ones, zeros, zeros, ones, ones, rows, rates, table)
+    return Radial(cutoffs, zeros, zeros, ones, zeros, zeros, ones, ones, rows, rates, table.shape[1], table)
 
 
 def _shifted(cubic: Floats) -> Floats:
