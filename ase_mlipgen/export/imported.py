@@ -20,8 +20,8 @@ from ase_mlipgen.ace.plan import Plan, Radial, build_plan
 from ase_mlipgen.ace.specification import Block, Channel
 from ase_mlipgen.basis import ACEBasis, nearest_neighbor_distance
 from ase_mlipgen.export.assemble import functions
-from ase_mlipgen.export.bonds import PolynomialPairs
-from ase_mlipgen.export.contents import ElementPair, Floats, Function, PairTerm, YaceError
+from ase_mlipgen.export.bonds import PolynomialPairs, Polynomials
+from ase_mlipgen.export.contents import Bond, ElementPair, Floats, Function, PairTerm, YaceError
 from ase_mlipgen.export.entries import Head, from_json, to_json
 from ase_mlipgen.export.layout import Layout, layout_of, tabulated
 
@@ -53,6 +53,7 @@ class ImportedBasis(ACEBasis):
         self.order = max((len(block) for block in blocks), default=1)
         self._blocks = [tuple(Channel(*channel) for channel in block) for block in blocks]
         self.degree = float(max((sum(c.n for c in block) for block in self._blocks), default=1))
+        self.r_in = {symbol: _inner(self.bonds[a, a]) for a, symbol in enumerate(self.elements)}
         self.r0 = {symbol: nearest_neighbor_distance(symbol) for symbol in self.elements}
         self.core = None if not self.pair_terms else "file"
         if not self.is_tabulated:
@@ -171,6 +172,11 @@ def basis_from_dict(parameters: Mapping[str, Any]) -> ACEBasis:
     return ImportedBasis(heads, [tuple(Channel(*c) for c in block) for block in parameters["blocks"]])
 
 
+def _inner(bond: Bond) -> float:
+    """Return the distance below which the functions vanish, Å; 0 if there is none."""
+    return bond.distance(bond.xr) if isinstance(bond, Polynomials) and bond.pr > 0 else 0.0
+
+
 def _recurrences(basis: ImportedBasis, a: int) -> Radial:
     """Return the parameters of ACE.jl radials of one centre element; shorter recurrences are padded with zeros."""
     bonds: list[Any] = [basis.bonds[a, b] for b in range(len(basis.elements))]
@@ -188,7 +194,7 @@ def _recurrences(basis: ImportedBasis, a: int) -> Radial:
 
     return Radial(
         floats([bond.cutoff for bond in bonds]),
-        floats([bond.distance(bond.xr) if bond.pr > 0 else 0.0 for bond in bonds]),
+        floats([_inner(bond) for bond in bonds]),
         floats([bond.r0 for bond in bonds]),
         ints([bond.p for bond in bonds]),
         floats([bond.xl for bond in bonds]),

@@ -9,7 +9,9 @@ from ase.build import bulk
 from ase_mlipgen import ACEBasis, LinearACE
 from ase_mlipgen.export import direct
 from ase_mlipgen.export.contents import YaceError
+from ase_mlipgen.export.models import read_model
 from ase_mlipgen.export.reading import read
+from tests.export import foreign
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +88,20 @@ def test_a_file_of_the_sum_is_missing(written, tmp_path):
     path.write_text(path.read_text().replace("model.core-2.yace", "../model.core-2.yace"))
     with pytest.raises(YaceError, match="the model needs all its files"):
         LinearACE.from_yace(path)
+
+
+@pytest.mark.parametrize("found", [foreign.entries(degree=4), foreign.pacemaker("SBessel", degree=4)])
+def test_bytes_at_random(found, tmp_path):
+    """Read or refused, without any other error."""
+    path, rng = foreign.write(tmp_path / "model.yace", found), np.random.default_rng(2)
+    content = path.read_bytes()
+    for _ in range(60):
+        altered, at = bytearray(content), int(rng.integers(len(content)))
+        altered[at : at + int(rng.integers(3))] = bytes(
+            rng.choice(list(b" ,:[]{}-#'\"\n&*!|>%@0e.~"), 2).tolist()
+        )
+        path.write_bytes(bytes(altered))
+        try:
+            read_model(path)
+        except YaceError:
+            continue

@@ -81,6 +81,13 @@ def test_functions_of_pacemaker(family, inner, tmp_path):
         model.basis.design(atoms)
 
 
+def test_functions_of_pacemaker_beyond_order_4(tmp_path):
+    path = foreign.write(tmp_path / "model.yace", foreign.pacemaker("ChebExpCos", "distance", order=5))
+    model, atoms = agree(path, 1e-10)  # by the scalar kernel
+    assert model.basis.order == 5
+    check_stress(atoms)
+
+
 @pytest.mark.parametrize("power", [2, 3, 5])
 def test_cores_of_other_envelopes(power, tmp_path):
     found = foreign.entries()
