@@ -53,7 +53,7 @@ def summed(files, atoms, evaluator):
         (("Si",), 1, 12, {}),
         (("Si",), 2, 12, RADIAL),
         (("Si",), 3, 12, {}),
-        (("Si",), 4, 14, {}),  # blocks of several invariants
+        (("Si",), 4, 12, {}),  # blocks of several invariants
         (("Si",), 5, 9, {"core": None}),
         (("C", "Si"), 3, 8, {}),  # cores of three lengths, in three files
         (("C", "Si"), 4, 6, {"pin": 3, "r0": 2.1}),
