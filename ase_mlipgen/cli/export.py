@@ -11,6 +11,9 @@ from ase_mlipgen.config import ConfigError
 if TYPE_CHECKING:
     from ase_mlipgen.export.lammps import Exported
 
+MOST_CELLS = 50
+"""Training cells of a run on which files are compared, evenly chosen; some tenths of a second each."""
+
 
 def export(
     model: Annotated[str, typer.Argument(metavar="MODEL|RUN", help='Model file, run directory, or "EAM2D".')],
@@ -21,7 +24,7 @@ def export(
     structures: Annotated[
         Path | None,
         typer.Option(
-            help="Where the files are compared with the model, any format of ASE; by default the training cells "
+            help="Where the files are compared with the model, any format of ASE; by default training cells "
             "of RUN, else atoms at random positions."
         ),
     ] = None,
@@ -48,6 +51,8 @@ def export(
         raise ConfigError(f"there is no folder {target.parent}: make it first, or choose another --output")
     cells = structures or Path(model) / "labels_train.extxyz"
     frames = read_structures(cells) if structures or cells.is_file() else None
+    if frames and not structures:
+        frames = frames[:: -(-len(frames) // MOST_CELLS)]
     written: Exported = calculator.export_lammps(target, frames)
     if as_json:
         show_json(_numbers(written, cells if frames else None))
