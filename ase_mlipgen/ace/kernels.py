@@ -15,10 +15,10 @@ from ase_mlipgen.jit import helper, kernel
 @helper
 def _look_up(r, mu, radial, R, dR):
     """Fill R_n and dR_n/dr from cubics between equidistant points; return False beyond the last."""
-    rate, n_intervals = radial.rate[mu], radial.table.shape[1]
+    rate = radial.rate[mu]
     x = r * rate
     k = int(x)
-    if r >= radial.cutoff[mu] or k >= n_intervals:
+    if r >= radial.cutoff[mu] or k >= radial.intervals:
         return False
     t = x - k
     for n in range(len(R)):

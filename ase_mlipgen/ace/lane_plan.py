@@ -27,12 +27,13 @@ class Blocks(NamedTuple):
 
     Attributes
     ----------
-    start, length : (n_elements, lmax + 1) ints
-        First position of a block, and its number of n's (0 where absent).
+    start, length, radial : (n_elements, lmax + 1) ints
+        First position of a block, its number of n's (0 where absent), and its first radial function.
     """
 
     start: Ints
     length: Ints
+    radial: Ints
 
 
 class Products(NamedTuple):
@@ -146,14 +147,15 @@ def build_lane_plan(plan: Plan, lmax: int) -> LanePlan | None:
 
 
 def _blocks(plan: Plan, lmax: int) -> Blocks:
-    start, length = np.zeros((2, len(plan.row_first) - 1, lmax + 1), dtype=np.int64)
+    start, length, radial = np.zeros((3, len(plan.row_first) - 1, lmax + 1), dtype=np.int64)
     lowest = {l * (l + 1) // 2: l for l in range(lmax + 1)}
     for mu in range(len(start)):
         for q in range(plan.row_first[mu], plan.row_first[mu + 1]):
             l = lowest.get(int(plan.row_lm[q]))
             if l is not None:
                 start[mu, l], length[mu, l] = plan.row_start[q], plan.row_n[q]
-    return Blocks(np.ascontiguousarray(start), np.ascontiguousarray(length))
+                radial[mu, l] = plan.row_radial[q]
+    return Blocks(*(np.ascontiguousarray(table) for table in (start, length, radial)))
 
 
 def _monomials(plan: Plan) -> list[tuple[_Factor, ...]]:

@@ -7,8 +7,9 @@ come back; loops run over n innermost, with the harmonics or the sums in registe
 
 from ase_mlipgen.ace.lane_layout import STRIDE
 from ase_mlipgen.ace.lane_power import power
+from ase_mlipgen.ace.lane_table import look_up
 from ase_mlipgen.jit import helper, inlined
-from ase_mlipgen.simd import fma, load, max0, splat, sqrt, step, store
+from ase_mlipgen.simd import fma, load, max0, splat, sqrt, step, store, width_of
 
 
 @inlined
@@ -80,7 +81,11 @@ def _fill_slot(lanes, slot, mu, radial, angular, work, at, Y):
     store(work, record + at.U + 1, y)
     store(work, record + at.U + 2, z)
     store(work, record + at.U + 3, inverse)
-    _radial(lanes, both * r, mu, radial, work, record, record + at.dR)
+    if radial.rate[mu] > 0.0:
+        store(work, record, r)
+        look_up(width_of(lanes), mu, radial, work, record, record + at.dR, record)
+    else:
+        _radial(lanes, both * r, mu, radial, work, record, record + at.dR)
     _harmonics(lanes, x, y, z, angular, work, record + at.Q, record + at.C, record + at.S, Y)
 
 
@@ -134,11 +139,11 @@ def accumulate(lanes, first, last, mu, blocks, radial, angular, work, at):
         R3 = R2 + at.stride if slot + 3 < last else empty
         for l in range(angular.lmax + 1):
             block, Y = mu * (angular.lmax + 1) + l, at.Y + l * l
-            n_l, A = blocks.length[block], STRIDE * blocks.start[block]
-            add_real(lanes, work, A, n_l, Y, y_stride, R0, R1, R2, R3)
+            n_l, A, f = blocks.length[block], STRIDE * blocks.start[block], blocks.radial[block]
+            add_real(lanes, work, A, n_l, Y, y_stride, R0 + f, R1 + f, R2 + f, R3 + f)
             for m in range(1, l + 1):
                 A += STRIDE * n_l
-                add_complex(lanes, work, A, n_l, Y + 2 * m - 1, y_stride, R0, R1, R2, R3)
+                add_complex(lanes, work, A, n_l, Y + 2 * m - 1, y_stride, R0 + f, R1 + f, R2 + f, R3 + f)
 
 
 @inlined
@@ -169,11 +174,11 @@ def _sum_over_l(lanes, m, mu, blocks, angular, work, at, record):
     ha = ka = hb = kb = splat(lanes, 0.0)
     for l in range(m, angular.lmax + 1):
         block, k = mu * (angular.lmax + 1) + l, l * (l + 1) // 2 + m
-        n_l, G = blocks.length[block], STRIDE * blocks.start[block] + 2
+        n_l, G, R = blocks.length[block], STRIDE * blocks.start[block] + 2, record + blocks.radial[block]
         if m == 0:
-            ha, ka = _contract_real(lanes, work, G, n_l, record, record + at.dR)
+            ha, ka = _contract_real(lanes, work, G, n_l, R, R + at.dR)
         else:
-            ha, ka, hb, kb = _contract_complex(lanes, work, G + STRIDE * m * n_l, n_l, record, record + at.dR)
+            ha, ka, hb, kb = _contract_complex(lanes, work, G + STRIDE * m * n_l, n_l, R, R + at.dR)
         q = load(lanes, work, record + at.Q + k)
         Ua, Ub, Ta, Tb = fma(q, ha, Ua), fma(q, hb, Ub), fma(q, ka, Ta), fma(q, kb, Tb)
         if m < l:

@@ -15,8 +15,9 @@ Slots must have been filled by `lane_slots.accumulate`. Entry points: :func:`acc
 from ase_mlipgen.ace.lane_layout import STRIDE
 from ase_mlipgen.ace.lane_power import power
 from ase_mlipgen.ace.lane_slots import add_complex, add_real
+from ase_mlipgen.ace.lane_table import second_derivatives
 from ase_mlipgen.jit import helper, inlined
-from ase_mlipgen.simd import fma, load, max0, splat, step, store
+from ase_mlipgen.simd import fma, load, max0, splat, step, store, width_of
 
 
 @helper
@@ -65,11 +66,11 @@ def accumulate_tangent(lanes, first, last, mu, blocks, angular, work, at, more):
             dR1 = R1 = at.records + at.n_slots * at.stride
         for l in range(angular.lmax + 1):
             block, Y = mu * (angular.lmax + 1) + l, at.Y + l * l
-            n_l, A = blocks.length[block], STRIDE * blocks.start[block]
-            add_real(lanes, work, A, n_l, Y, y_stride, dR0, R0, dR1, R1)
+            n_l, A, f = blocks.length[block], STRIDE * blocks.start[block], blocks.radial[block]
+            add_real(lanes, work, A, n_l, Y, y_stride, dR0 + f, R0 + f, dR1 + f, R1 + f)
             for m in range(1, l + 1):
                 A += STRIDE * n_l
-                add_complex(lanes, work, A, n_l, Y + 2 * m - 1, y_stride, dR0, R0, dR1, R1)
+                add_complex(lanes, work, A, n_l, Y + 2 * m - 1, y_stride, dR0 + f, R0 + f, dR1 + f, R1 + f)
 
 
 @inlined
@@ -146,12 +147,13 @@ def _sum_over_l(lanes, m, mu, blocks, angular, work, at, record, ddR):
     ha = ka = qa = hb = kb = qb = splat(lanes, 0.0)
     for l in range(m, angular.lmax + 1):
         block, k = mu * (angular.lmax + 1) + l, l * (l + 1) // 2 + m
-        n_l, Q = blocks.length[block], record + at.Q + k
+        n_l, Q, f = blocks.length[block], record + at.Q + k, blocks.radial[block]
+        R = record + f
         G = STRIDE * (blocks.start[block] + m * n_l) + 2
         if m == 0:
-            ha, ka, qa = _contract_real(lanes, work, G, n_l, record, record + at.dR, ddR)
+            ha, ka, qa = _contract_real(lanes, work, G, n_l, R, R + at.dR, ddR + f)
         else:
-            ha, ka, qa, hb, kb, qb = _contract_complex(lanes, work, G, n_l, record, record + at.dR, ddR)
+            ha, ka, qa, hb, kb, qb = _contract_complex(lanes, work, G, n_l, R, R + at.dR, ddR + f)
         factor = load(lanes, work, Q)
         u, t, q = fma(factor, ha, u), fma(factor, ka, t), fma(factor, qa, q)
         U, T, P = fma(factor, hb, U), fma(factor, kb, T), fma(factor, qb, P)
@@ -208,7 +210,11 @@ def curvature(lanes, first, last, mu, blocks, radial, angular, work, at, more):
         record, own = at.records + slot * at.stride, more.records + slot * more.stride + 3
         x, y = load(lanes, work, record + at.U), load(lanes, work, record + at.U + 1)
         z, inverse = load(lanes, work, record + at.U + 2), load(lanes, work, record + at.U + 3)
-        _second_radial(lanes, inverse, mu, radial, work, record, record + at.dR, more.ddR)
+        if radial.rate[mu] > 0.0:
+            store(work, more.ddR, splat(lanes, 1.0) / inverse)
+            second_derivatives(width_of(lanes), mu, radial, work, more.ddR, at.dR, more.ddR)
+        else:
+            _second_radial(lanes, inverse, mu, radial, work, record, record + at.dR, more.ddR)
         fx, fy, fz, fr, frx, fry, frz, frr, xx, xy, xz, yz, zz = _partials(
             lanes, mu, blocks, angular, work, at, record, more.ddR
         )

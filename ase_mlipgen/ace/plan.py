@@ -68,7 +68,7 @@ class Radial(NamedTuple):
     """Radial parameters of one centre element against every neighbour element, arrays over mu.
 
     Where `rate` (intervals an Å) is positive, the functions are cubics of `table` (mu, interval, n, power) instead of
-    polynomials of x; only `kernels` knows those.
+    polynomials of x; evaluators know them, rows of fits do not. `intervals` is the table's length.
     """
 
     cutoff: Floats
@@ -81,6 +81,7 @@ class Radial(NamedTuple):
     pin: Ints
     recurrence: Floats
     rate: Floats
+    intervals: int
     table: Floats
 
 
@@ -180,6 +181,7 @@ def build_radial(bases: list[RadialBasis], n_max: int) -> Radial:
         ints([b.pin for b in bases]),
         np.array([b.recurrence(n_max) for b in bases]),
         np.zeros(len(bases)),
+        1,
         np.zeros((1, 1, 1, 4)),
     )
 

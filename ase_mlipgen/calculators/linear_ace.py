@@ -24,8 +24,9 @@ from ase_mlipgen.ace.sites import Structure
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.base import Evaluation, PairCalculator
 from ase_mlipgen.durable import replacing
-from ase_mlipgen.export.imported import basis_from_dict, read_model
+from ase_mlipgen.export.imported import basis_from_dict
 from ase_mlipgen.export.lammps import Exported, write_model
+from ase_mlipgen.export.models import read_model
 from ase_mlipgen.neighbors import Pairs
 from ase_mlipgen.posterior import Posterior, PosteriorError, Uncertainty
 from ase_mlipgen.threads import available_threads
@@ -258,10 +259,9 @@ class LinearACE(PairCalculator):
     def from_yace(cls, path: str | Path, **kwargs: Any) -> "LinearACE":
         """Read a linear potential from a `.yace` file of LAMMPS (ML-PACE), exactly.
 
-        Files of `export_lammps` give the model that was exported, with the same basis and coefficients. Of others, those
-        with radial functions of ACE.jl are evaluated as fast as own models; those with functions of pacemaker
-        (ChebExpCos, ChebPow, ChebLinear, SBessel) by the scalar kernel, from the look-up table that ML-PACE uses, and
-        without Hessians.
+        Files of `export_lammps` give the model that was exported, with the same basis and coefficients. Of others,
+        those with radial functions of ACE.jl are evaluated by their formulas; those with functions of pacemaker
+        (ChebExpCos, ChebPow, ChebLinear, SBessel) from the look-up table that ML-PACE uses, and cannot be fitted again.
 
         Raises
         ------

@@ -11,6 +11,9 @@ from ase_mlipgen.config import ConfigError
 if TYPE_CHECKING:
     from ase_mlipgen.export.lammps import Exported
 
+MOST_CELLS = 50
+"""Training cells of a run on which files are compared, evenly chosen; some tenths of a second each."""
+
 
 def export(
     model: Annotated[str, typer.Argument(metavar="MODEL|RUN", help='Model file, run directory, or "EAM2D".')],
@@ -21,9 +24,13 @@ def export(
     structures: Annotated[
         Path | None,
         typer.Option(
-            help="Where the files are compared with the model, any format of ASE; by default the training cells of RUN, "
-            "else atoms at random positions."
+            help="Where the files are compared with the model, any format of ASE; by default training cells "
+            "of RUN, else atoms at random positions."
         ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Argument of the model: potential=FeCu.eam.fs."),
     ] = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -34,7 +41,7 @@ def export(
     """
     from ase_mlipgen.cli.model import load_model, read_structures
 
-    calculator = load_model(model)
+    calculator = load_model(model, settings or ())
     if not hasattr(calculator, "export_lammps"):
         raise ConfigError(
             f"{model} has no form that LAMMPS knows; LinearACE models and EAM2D can be exported"
@@ -44,6 +51,8 @@ def export(
         raise ConfigError(f"there is no folder {target.parent}: make it first, or choose another --output")
     cells = structures or Path(model) / "labels_train.extxyz"
     frames = read_structures(cells) if structures or cells.is_file() else None
+    if frames and not structures:
+        frames = frames[:: -(-len(frames) // MOST_CELLS)]
     written: Exported = calculator.export_lammps(target, frames)
     if as_json:
         show_json(_numbers(written, cells if frames else None))

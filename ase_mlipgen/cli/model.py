@@ -13,7 +13,7 @@ def load_model(name: str, settings: Sequence[str] = ()) -> Any:
 
     Parameters
     ----------
-    name : a model file, a run directory, or a built-in calculator: "EAM2D", "NRLTB:Si"; or "package.module:name"
+    name : a model (.json, .yace), a run directory, or a built-in calculator: "EAM2D", "NRLTB:Si"; "package.module:name"
     settings : ``key=value``, keyword arguments of the calculator; values in JSON, else they are texts
 
     Raises
@@ -26,7 +26,7 @@ def load_model(name: str, settings: Sequence[str] = ()) -> Any:
     if path.is_file():
         from ase_mlipgen.calculators.linear_ace import LinearACE
 
-        return LinearACE.load(path, **arguments)
+        return (LinearACE.from_yace if path.suffix == ".yace" else LinearACE.load)(path, **arguments)
     if ":" not in name and name not in build.SHORT_NAMES:
         known = ", ".join(f'"{short}"' for short in build.SHORT_NAMES)
         raise ConfigError(

@@ -94,7 +94,7 @@ def functions(plan: Plan, coefficients: Floats) -> list[Function]:
             members.append((mu, n, l, m))
         mus, ns, ls, ms = zip(*sorted(members), strict=True)
         terms[mus, ns, ls][ms] = float(sign * weight * (4 * np.pi) ** (-order / 2))
-    return [Function(*key, tuple(own), tuple(own.values())) for key, own in terms.items()]
+    return [Function(mus, ns, ls, tuple(own), tuple(own.values())) for (mus, ns, ls), own in terms.items()]
 
 
 def _channels(plan: Plan) -> list[tuple[int, int, int, int]]:

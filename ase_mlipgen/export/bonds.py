@@ -1,8 +1,8 @@
 """Radial functions and pair terms that `.yace` files name, in NumPy, with derivatives by r.
 
 `Polynomials` are those of ACE.jl: a three-term recurrence in x(r) times an envelope (see `ace.radial`). The others are
-built into ML-PACE: bare functions g_k of one of four families, and R_nl = sum_k crad[n, l, k] g_k. Enter at `Polynomials`,
-`Families`, `PolynomialPairs`, `CorePairs`.
+built into ML-PACE: bare functions g_k of one of four families, and R_nl = sum_k crad[n, l, k] g_k. Enter at
+`Polynomials`, `Families`, `PolynomialPairs`, `CorePairs`.
 Sources: Lysogorskiy et al., npj Comput. Mater. 7, 97 (2021); Bochkarev et al., Phys. Rev. Materials 6, 013804 (2022);
 Kocer, Mason and Erturk, AIP Advances 10, 015021 (2020) (Bessel).
 """
@@ -158,7 +158,7 @@ class Families:
 
 @dataclass(frozen=True)
 class CorePairs:
-    """V/2 = |a| exp(-|b| r^2) / r (1 + cos(pi r / cutoff)) / 2 for each ordered pair, switched on below an inner cut-off.
+    """V/2 = |a| exp(-|b| r^2) / r (1 + cos(pi r / cutoff)) / 2 of an ordered pair, below an inner cut-off.
 
     Attributes
     ----------

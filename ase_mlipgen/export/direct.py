@@ -98,7 +98,8 @@ class _PairFunctions:
         """Return R Y', (n_pairs, 2 l + 1), m from -l to l."""
         R, _ = self.radial(key, mu_p)
         l = max(key[2], 0)
-        return R[:, None] * np.stack([self._harmonic(l, m) for m in range(-l, l + 1)], axis=1)
+        Y: Complexes = np.stack([self._harmonic(l, m) for m in range(-l, l + 1)], axis=1)
+        return Y * R[:, None]
 
     def slopes(self, key: Key, mu_p: Any) -> Complexes:
         """Return d(R Y')/d(pair vector), (n_pairs, 2 l + 1, 3)."""
@@ -113,7 +114,7 @@ class _PairFunctions:
 
     def _harmonic(self, l: int, m: int, slope: bool = False) -> Complexes:
         table = (self.dY if slope else self.Y)[:, l * (l + 1) // 2 + abs(m)] * np.sqrt(4 * np.pi)
-        return table if m >= 0 else (-1.0) ** m * np.conj(table)
+        return np.asarray(table if m >= 0 else (-1.0) ** m * np.conj(table))
 
 
 def _channels(functions: tuple[Function, ...]) -> list[Key]:

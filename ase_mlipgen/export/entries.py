@@ -15,7 +15,7 @@ from ase_mlipgen.export.bonds import FAMILIES, CorePairs, Families, PolynomialPa
 from ase_mlipgen.export.checks import Entry, array, sequence
 from ase_mlipgen.export.contents import Bond, ElementPair, Floats, PairTerm, YaceError
 
-MOST_N, MOST_L, MOST_POWER = 500, 20, 24
+MOST_N, MOST_L, MOST_POWER = 500, 40, 24
 LARGEST_TABLE = 2**31
 KEPT = ("deltaSplineBins", "lmax", "polypairpot", "reppot")
 FADE = {"rho_core_cutoff": 1e10, "drho_core_cutoff": 1.0}

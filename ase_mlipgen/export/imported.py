@@ -1,105 +1,29 @@
 """A basis whose radial functions are those of a `.yace` file, for models that were read.
 
 ACE.jl radials become the recurrences that all kernels know. ML-PACE's own families become cubics between equidistant
-points: the same look-up table as ML-PACE's, so that energies agree with LAMMPS to round-off and not only to the 1e-10
-of a table; for those there is the scalar evaluator, and neither design rows nor Hessians.
-
-Of a family, R_nl depends on l and functions of one factor take the bare g_n. Channels (mu, n, l) with n up to the largest
-of R_nl stand for these; (mu, n + n_max, 0) for g_n; one more for a core, a function of one factor like g_n.
-Enter at `read_model`, `basis_from_dict`.
+points, the same look-up table as ML-PACE's, so that energies agree with LAMMPS to round-off and not only to the 1e-10
+of a table; for those there are no design rows.
+Enter at `ImportedBasis`, `basis_from_dict`.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
 from ase_mlipgen.ace.core import PairCore
-from ase_mlipgen.ace.lane_core import CoreTables
 from ase_mlipgen.ace.lane_plan import LanePlan, build_lane_plan
 from ase_mlipgen.ace.plan import Plan, Radial, build_plan
 from ase_mlipgen.ace.specification import Block, Channel
 from ase_mlipgen.basis import ACEBasis, nearest_neighbor_distance
-from ase_mlipgen.export.assemble import FORMAT, VERSION, functions
-from ase_mlipgen.export.bonds import Families, PolynomialPairs, Polynomials
-from ase_mlipgen.export.contents import (
-    Contents,
-    ElementPair,
-    Floats,
-    Function,
-    PairTerm,
-    RadialTable,
-    YaceError,
-)
+from ase_mlipgen.export.assemble import functions
+from ase_mlipgen.export.bonds import PolynomialPairs, Polynomials
+from ase_mlipgen.export.contents import Bond, ElementPair, Floats, Function, PairTerm, YaceError
 from ase_mlipgen.export.entries import Head, from_json, to_json
-from ase_mlipgen.export.projecting import blocks_of, coefficients, same_channel
-from ase_mlipgen.export.reading import read
-
-
-class ReadModel(NamedTuple):
-    """A file as a model: basis, coefficients (eV), energies of the elements (eV)."""
-
-    basis: ACEBasis
-    coefficients: Floats
-    E0: dict[str, float]
-
-
-class Layout(NamedTuple):
-    """Where the radial functions of families lie: R_nl at l * n_max + n - 1, then g_n, then the core.
-
-    Attributes
-    ----------
-    n_max, n_base, lmax : int
-        Largest over all bonds.
-    n_core : int
-        1 with a core, else 0.
-    """
-
-    n_max: int
-    n_base: int
-    lmax: int
-    n_core: int
-
-    @property
-    def n_functions(self) -> int:
-        """Number of radial functions of a pair of elements."""
-        return self.n_max * (self.lmax + 1) + self.n_base + self.n_core
-
-    def channel(self, mu: int, n: int, l: int, order: int) -> Channel:
-        """Return the channel of a factor of a file."""
-        return Channel(mu, n + self.n_max, 0) if order == 1 else Channel(mu, n, l)
-
-    def core(self, mu: int) -> Channel:
-        """Return the channel of the core."""
-        return Channel(mu, self.n_max + self.n_base + 1, 0)
-
-    def radial_of_l(self) -> list[int]:
-        """Return the place of the first radial function of each l; those of l = 0 go on behind all others."""
-        return [self.n_functions - self._n_of_zero] + [(l - 1) * self.n_max for l in range(1, self.lmax + 1)]
-
-    @property
-    def _n_of_zero(self) -> int:
-        return self.n_max + self.n_base + self.n_core
-
-    def arranged(self, table: RadialTable, core: tuple[Floats, Floats] | None) -> tuple[Floats, Floats]:
-        """Return values and slopes of all radial functions, (n_r, n_functions)."""
-        n_r = len(table.g)
-        found = np.zeros((2, n_r, self.n_functions))
-        zero = self.n_functions - self._n_of_zero
-        for k, (g, R) in enumerate(((table.g, table.R), (table.dg, table.dR))):
-            for l in range(min(self.lmax + 1, R.shape[2])):
-                at = zero if l == 0 else (l - 1) * self.n_max
-                found[k, :, at : at + R.shape[1]] = R[:, :, l]
-            at = zero + self.n_max
-            found[k, :, at : at + g.shape[1]] = g
-            if core is not None:
-                found[k, :, -1] = 0.5 * core[k]
-        return found[0], found[1]
+from ase_mlipgen.export.layout import Layout, layout_of, tabulated
 
 
 class ImportedBasis(ACEBasis):
@@ -124,11 +48,12 @@ class ImportedBasis(ACEBasis):
         self.elements = checked[0].elements
         self.bonds, self.spacing = checked[0].bonds, checked[0].spacing
         self.pair_terms: tuple[PairTerm, ...] = tuple(term for one in checked for term in one.pair_terms)
-        lengths = [one.cutoff for one in (*self.bonds.values(), *self.pair_terms)]
+        lengths = [bond.cutoff for bond in self.bonds.values()] + [term.cutoff for term in self.pair_terms]
         self.cutoff = float(max(lengths))
         self.order = max((len(block) for block in blocks), default=1)
         self._blocks = [tuple(Channel(*channel) for channel in block) for block in blocks]
         self.degree = float(max((sum(c.n for c in block) for block in self._blocks), default=1))
+        self.r_in = {symbol: _inner(self.bonds[a, a]) for a, symbol in enumerate(self.elements)}
         self.r0 = {symbol: nearest_neighbor_distance(symbol) for symbol in self.elements}
         self.core = None if not self.pair_terms else "file"
         if not self.is_tabulated:
@@ -145,7 +70,7 @@ class ImportedBasis(ACEBasis):
         return layout_of(self.bonds, self.pair_terms)
 
     @property
-    def blocks(self) -> list[Block]:  # type: ignore[override]
+    def blocks(self) -> list[Block]:
         """The (mu, n, l) multisets, the same for every centre element."""
         return self._blocks
 
@@ -157,14 +82,16 @@ class ImportedBasis(ACEBasis):
 
     @cached_property
     def lane_plan(self) -> LanePlan | None:
-        """Tables of the fast evaluator; None for orders and radial functions that it leaves to the scalar one."""
-        return None if self.is_tabulated else build_lane_plan(self.plan, self.angular.lmax)
+        """Tables of the fast evaluator; None for orders that it leaves to the scalar one."""
+        return build_lane_plan(self.plan, self.angular.lmax)
 
     @cached_property
     def radial(self) -> tuple[Radial, ...]:
         """Radial parameters of each centre element."""
-        one = _tabulated if self.is_tabulated else _recurrences
-        return tuple(one(self, a) for a in range(len(self.elements)))
+        centres = range(len(self.elements))
+        if not self.is_tabulated:
+            return tuple(_recurrences(self, a) for a in centres)
+        return tuple(tabulated(self.layout, self.bonds, self.pair_terms, self.spacing, a) for a in centres)
 
     @cached_property
     def cores(self) -> dict[ElementPair, PairCore]:
@@ -237,13 +164,6 @@ class ImportedBasis(ACEBasis):
         )
 
 
-def layout_of(bonds: Mapping[ElementPair, Any], pair_terms: Sequence[PairTerm]) -> Layout:
-    """Return where the radial functions of families lie."""
-    shapes = np.array([bond.crad.shape for bond in bonds.values()])
-    n_max, n_l, n_base = shapes.max(axis=0).tolist()
-    return Layout(n_max, n_base, n_l - 1, int(bool(pair_terms)))
-
-
 def basis_from_dict(parameters: Mapping[str, Any]) -> ACEBasis:
     """Return the basis of `todict`, of the package's own kind or imported."""
     if "yace" not in parameters:
@@ -252,97 +172,9 @@ def basis_from_dict(parameters: Mapping[str, Any]) -> ACEBasis:
     return ImportedBasis(heads, [tuple(Channel(*c) for c in block) for block in parameters["blocks"]])
 
 
-def read_model(path: str | Path) -> ReadModel:
-    """Read a linear potential from a `.yace` file.
-
-    Raises
-    ------
-    FileNotFoundError
-    YaceError
-        Not a complete file of a linear potential, or one whose metadata belong to another model.
-    """
-    contents = read(path)
-    E0 = dict(zip(contents.elements, contents.E0, strict=True))
-    try:
-        if contents.metadata.get("format") == FORMAT:
-            return ReadModel(*_own(contents), E0)
-        return ReadModel(*without_metadata(contents), E0)
-    except YaceError as error:
-        raise YaceError(f"{path}: {error}") from None
-
-
-def without_metadata(contents: Contents) -> tuple[ACEBasis, Floats]:
-    """Return a basis of the file's own functions, and their coefficients by projection."""
-    tabulated = isinstance(next(iter(contents.bonds.values())), Families)
-    layout = layout_of(contents.bonds, contents.pair_terms) if tabulated else None
-    channel_of = layout.channel if layout is not None else same_channel
-    blocks = blocks_of(contents.functions, channel_of)
-    found = [coefficients(own, blocks, channel_of) for own in contents.functions]
-    if layout is not None and layout.n_core:
-        # The core comes first among the functions of one factor; the file's A is sqrt(4 pi) times ours.
-        extra: list[Block] = [(layout.core(mu),) for mu in range(len(contents.elements))]
-        blocks = extra + blocks
-        found = [np.concatenate([np.full(len(extra), np.sqrt(4 * np.pi)), own]) for own in found]
-    if not blocks:
-        raise YaceError("functions: there are none; expected an expansion")
-    return ImportedBasis(contents.heads, blocks), np.concatenate(found)
-
-
-def _own(contents: Contents) -> tuple[ACEBasis, Floats]:
-    """Return basis and coefficients of the metadata, if the entries are those that they give."""
-    version = contents.metadata.get("version")
-    if version != str(VERSION):
-        raise YaceError(
-            f"metadata: version = {version!r}, this release reads {VERSION}: update ase-mlipgen, or remove the "
-            "entry metadata to read the functions alone"
-        )
-    try:
-        basis = ACEBasis.from_dict(json.loads(contents.metadata["basis"]))
-        values = np.array(json.loads(contents.metadata["coefficients"]), dtype=float)
-        if values.shape != (len(basis),) or basis.elements != contents.elements:
-            raise ValueError(f"{basis!r} does not fit {values.shape[0]} coefficients of {contents.elements}")
-    except (KeyError, TypeError, ValueError) as error:
-        raise YaceError(
-            f"metadata: not those of a model ({error}); remove the entry to read the functions alone"
-        ) from None
-    projected = np.concatenate([coefficients(own, basis.blocks, same_channel) for own in contents.functions])
-    same = np.allclose(projected, values, rtol=1e-9, atol=1e-12 * np.abs(values).max(initial=0.0))
-    if not (same and _same_radials(basis, contents) and _same_cores(basis, contents)):
-        raise YaceError(
-            "metadata: they are of another model than bonds, functions and pair terms, which were changed; "
-            "remove the entry metadata to read what the file says"
-        )
-    return basis, values
-
-
-def _same_radials(basis: ACEBasis, contents: Contents) -> bool:
-    for pair, bond in contents.bonds.items():
-        if not isinstance(bond, Polynomials):
-            return False
-        radial = basis.radial_bases[pair]
-        ours = (radial.p, radial.r0, *radial.interval, radial.pcut, radial.pin)
-        theirs = (bond.p, bond.r0, bond.xl, bond.xr, bond.pl, bond.pr)
-        if not (
-            np.allclose(ours, theirs, rtol=1e-12)
-            and np.allclose(bond.rows, radial.recurrence(len(bond.rows)), rtol=1e-12, atol=1e-12)
-        ):
-            return False
-    return True
-
-
-def _same_cores(basis: ACEBasis, contents: Contents) -> bool:
-    r = np.linspace(0.1, basis.cutoff, 200)
-    for pair in contents.bonds:
-        theirs = np.zeros(len(r))
-        for term in contents.pair_terms:
-            theirs += term.evaluate(r, pair)[0] * (r < term.cutoff)
-        ours = np.zeros(len(r))
-        if pair in basis.cores:
-            core = basis.cores[pair]
-            ours = core.evaluate(r)[0] * (r < core.cutoff)
-        if not np.allclose(ours, theirs, rtol=1e-9, atol=1e-9):
-            return False
-    return True
+def _inner(bond: Bond) -> float:
+    """Return the distance below which the functions vanish, Å; 0 if there is none."""
+    return bond.distance(bond.xr) if isinstance(bond, Polynomials) and bond.pr > 0 else 0.0
 
 
 def _recurrences(basis: ImportedBasis, a: int) -> Radial:
@@ -362,7 +194,7 @@ def _recurrences(basis: ImportedBasis, a: int) -> Radial:
 
     return Radial(
         floats([bond.cutoff for bond in bonds]),
-        floats([bond.distance(bond.xr) if bond.pr > 0 else 0.0 for bond in bonds]),
+        floats([_inner(bond) for bond in bonds]),
         floats([bond.r0 for bond in bonds]),
         ints([bond.p for bond in bonds]),
         floats([bond.xl for bond in bonds]),
@@ -371,38 +203,9 @@ def _recurrences(basis: ImportedBasis, a: int) -> Radial:
         ints([bond.pr for bond in bonds]),
         rows,
         np.zeros(len(bonds)),
+        1,
         np.zeros((1, 1, 1, 4)),
     )
-
-
-def _tabulated(basis: ImportedBasis, a: int) -> Radial:
-    """Return cubics of the families of one centre element, with values and slopes of the formulas at every point."""
-    layout, n = basis.layout, len(basis.elements)
-    cutoffs = np.array([basis.bonds[a, b].cutoff for b in range(n)])
-    n_intervals = [int(cutoff / basis.spacing) for cutoff in cutoffs]
-    table = np.zeros((n, max(n_intervals), layout.n_functions, 4))
-    for b in range(n):
-        step = cutoffs[b] / n_intervals[b]
-        r = step * np.arange(1, n_intervals[b] + 1)
-        core = None
-        if basis.pair_terms:
-            core = basis.pair_terms[0].evaluate(r, (a, b))
-        values, slopes = layout.arranged(basis.bonds[a, b].evaluate(r, layout.lmax), core)
-        values[-1], slopes[-1] = 0.0, 0.0  # at the cutoff itself, where round-off decides
-        f0, f1, s0, s1 = values[:-1], values[1:], slopes[:-1] * step, slopes[1:] * step
-        cubic = np.stack([f0, s0, 3 * (f1 - f0) - s1 - 2 * s0, 2 * (f0 - f1) + s1 + s0], axis=-1)
-        table[b, 1 : n_intervals[b]] = cubic
-        table[b, 0] = _shifted(cubic[0])  # ML-PACE stops at distances below the first point
-    zeros, ones = np.zeros(n), np.ones(n, dtype=np.int64)
-    rows = np.zeros((n, layout.n_functions, 3))
-    rates = np.array(n_intervals) / cutoffs
-    return Radial(cutoffs, zeros, zeros, ones, zeros, zeros, ones, ones, rows, rates, table)
-
-
-def _shifted(cubic: Floats) -> Floats:
-    """Return the cubics of the first interval about the point before it."""
-    c0, c1, c2, c3 = np.moveaxis(cubic, -1, 0)
-    return np.stack([c0 - c1 + c2 - c3, c1 - 2 * c2 + 3 * c3, c2 - 3 * c3, c3], axis=-1)
 
 
 def _core(terms: Sequence[PairTerm], pair: ElementPair) -> PairCore:

@@ -53,9 +53,10 @@ def input_text(
     """
     boundary = " ".join("p" if periodic else "f" for periodic in atoms.pbc)
     masses = [f"mass {k + 1} {atomic_masses[atomic_numbers[s]]}  # {s}" for k, s in enumerate(elements)]
+    types = ", ".join(f"{k + 1} {s}" for k, s in enumerate(elements))
     lines = [
         *(f"# {remark}" for remark in remarks),
-        f"# Types: {', '.join(f'{k + 1} {s}' for k, s in enumerate(elements))}. Energies in eV, lengths in Å, stress in bar.",
+        f"# Types: {types}. Energies in eV, lengths in Å, stress in bar.",
         f"# Run: mpirun -n 4 lmp -in in.{name}        (another structure: -var data FILE)",
         f"# Energy of {name}.data, by ase_mlipgen: {energy:.9f} eV",
         "",

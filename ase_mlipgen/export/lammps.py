@@ -7,6 +7,7 @@ itself; only then do they get their names. Enter at `write_model`.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,16 +99,16 @@ def write_model(
     if path.suffix != ".yace":
         raise YaceError(f"a potential of ML-PACE ends in .yace, got {path.name!r}")
     frames = chosen(structures, basis.elements, float(np.mean(list(basis.r0.values()))))
-    imported = isinstance(basis, ImportedBasis)
-    entries = basis.entries(coefficients, E0) if imported else parts(basis, coefficients, E0)
+    own = basis.entries if isinstance(basis, ImportedBasis) else partial(parts, basis)
+    entries = own(coefficients, E0)
     names = [path, *(path.with_name(f"{path.stem}.core-{k}.yace") for k in range(2, len(entries) + 1))]
     data, script = path.with_suffix(".data"), path.with_name(f"in.{path.stem}")
     with ExitStack() as stack:
         drafts = [stack.enter_context(replacing(name)) for name in [*names, data, script]]
         if len(entries) > 1:
             entries[0]["summed_with"] = [name.name for name in drafts[1 : len(entries)]]
-        for draft, own in zip(drafts, entries, strict=False):
-            draft.write_text(text_of(own), encoding="utf-8")
+        for draft, one in zip(drafts, entries, strict=False):
+            draft.write_text(text_of(one), encoding="utf-8")
         contents = read(drafts[0])
 
         def written(atoms: Atoms) -> tuple[float, Floats]:

@@ -14,9 +14,9 @@ from ase_mlipgen.export.checks import Entry, array, integer, integers, sequence
 from ase_mlipgen.export.contents import Contents, Floats, Function, YaceError
 from ase_mlipgen.export.entries import MOST_L, MOST_N, Head
 
-MOST_BYTES = 2**28
+MOST_BYTES = 2**25
 MOST_FACTORS = 6
-REFERENCES = re.compile(r"(?:^|[\s\[{,:])[&*]\w", re.MULTILINE)
+REFERENCES = re.compile(r"(?:^|[\s\[{,:])[&*]\S", re.MULTILINE)
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -86,7 +86,7 @@ def _document(path: Path) -> dict[str, Any]:
         if REFERENCES.search(text):
             raise YaceError(f"{path} has anchors or aliases (& or *), which .yace files do not use")
         document = yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, TypeError, ValueError) as error:
         if isinstance(error, YaceError):
             raise
         said = " ".join(str(error).split())[:200]

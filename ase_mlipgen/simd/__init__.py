@@ -29,6 +29,7 @@ from ase_mlipgen.simd.vector import (
     splat,
     store,
     types,
+    width_of,
 )
 
 __all__ = [
@@ -55,4 +56,5 @@ __all__ = [
     "truncate",
     "types",
     "where_below",
+    "width_of",
 ]

@@ -78,6 +78,16 @@ def _unbox(lanes: LanesType, item: Any, c: Any) -> Any:
 
 
 @intrinsic
+def width_of(context: Any, lanes: Any) -> Any:
+    """Return the number of lanes."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return ir.Constant(ir.IntType(64), lanes.width)
+
+    return types.int64(lanes), generate
+
+
+@intrinsic
 def raw(context: Any, value: Any) -> Any:
     """Return a pointer to a C-contiguous array, or a named tuple with its arrays replaced by pointers.
 

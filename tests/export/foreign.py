@@ -18,9 +18,9 @@ def entries(core="zbl", order=3, degree=6, elements=("C", "Si")):
     return found
 
 
-def pacemaker(family, inner="density"):
+def pacemaker(family, inner="density", **size):
     """Return the entries of a model with functions of pacemaker that depend on l and on the ordered pair."""
-    found, rng = entries(core=None), np.random.default_rng(4)
+    found, rng = entries(core=None, **size), np.random.default_rng(4)
     found["bonds"] = {}
     for k, pair in enumerate(PAIRS):
         bond = {
