@@ -1,4 +1,4 @@
-"""How Sphinx builds these pages: `sphinx-build -W --keep-going -b html docs docs/_build/html`, after `pip install ".[docs]"`.
+"""How Sphinx builds these pages: `pip install ".[docs]"`, then `sphinx-build -b html docs docs/_build/html`.
 
 Nothing is fetched, neither by the build nor by the pages. The programs of examples/ run in the build.
 """

@@ -1,4 +1,4 @@
-"""Formulas as MathML, which browsers draw themselves: no script from elsewhere, so that the pages read without a network."""
+"""Formulas as MathML, which browsers draw themselves: no script from elsewhere, so the pages read without a network."""
 
 from docutils.nodes import SkipNode
 from docutils.utils.math import MathError
