@@ -244,7 +244,7 @@ def _read(path: Path) -> dict[str, Any]:
     """Return the verified content of a model file."""
     try:
         payload = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, absurdly long numbers, absurdly deep
         raise ModelFileError(
             f"{path} is not a complete JSON file ({error}); it was truncated or is not a model, save it again"
         ) from error

@@ -4,6 +4,7 @@ from ase_mlipgen.config.schema import Config, DataConfig
 from docs.reference.architecture import picture, rooms
 from docs.reference.commands import commands
 from docs.reference.configuration import tables
+from docs.reference.names import names
 from docs.reference.page import DOCS
 
 PARTS = [
@@ -11,6 +12,7 @@ PARTS = [
     ("configuration.md", "tables", lambda: tables(Config)),
     ("configuration.md", "data tables", lambda: tables(DataConfig)),
     ("architecture.md", "rooms", rooms),
+    ("api.md", "names", names),
 ]
 """Page, name of the part, what makes its text."""
 
