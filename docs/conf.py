@@ -19,12 +19,13 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "myst_nb",
+    "docs.building.docstrings",
     "docs.building.mathml",
     "docs.building.examples",
 ]
 exclude_patterns = ["_build", "results", "building", "reference"]
 default_role = "py:obj"  # what docstrings put in single backquotes: a link where it is a documented name
-nitpicky = False
+suppress_warnings = ["ref.python"]  # `energy` may be the attribute of several classes; then it is no link
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # numpydoc sections say types, with shapes and units

@@ -26,37 +26,57 @@ def room(name):
 
 def groups():
     """Yield title, a sentence, and the names as {module: names}."""
-    yield "Potentials", "A basis, and calculators that are attached to atoms.", {
-        ROOT: CALCULATORS,
-        "calculators.base": ["PairCalculator", "Evaluation"],
-        "basis": room("basis"),
-        "posterior": ["Posterior", "Uncertainty"],
-    }
-    yield "Training", "From a crystal and its defects, or from files of labels, to a potential with known errors.", {
-        ROOT: TRAINING,
-        "result": ["TrainingCell", "Census"],
-        "refinement": ["refinement", "Round"],
-    }
-    yield "Crystals, defects, cells", "Hosts, point defects, the cells that hold them, samples, relaxation.", {
-        ROOT: CRYSTALS,
-        "defects": room("defects"),
-    }
+    yield (
+        "Potentials",
+        "A basis, and calculators that are attached to atoms.",
+        {
+            ROOT: CALCULATORS,
+            "calculators.base": ["PairCalculator", "Evaluation"],
+            "basis": room("basis"),
+            "posterior": ["Posterior", "Uncertainty"],
+        },
+    )
+    yield (
+        "Training",
+        "From a crystal and its defects, or from files of labels, to a potential with known errors.",
+        {
+            ROOT: TRAINING,
+            "result": ["TrainingCell", "Census"],
+            "refinement": ["refinement", "Round"],
+        },
+    )
+    yield (
+        "Crystals, defects, cells",
+        "Hosts, point defects, the cells that hold them, samples, relaxation.",
+        {
+            ROOT: CRYSTALS,
+            "defects": room("defects"),
+        },
+    )
     yield "Labels", "Any reference calculator, and what it said, on disk.", {"labels": room("labels")}
     yield "Data", "Labels that are there already.", {ROOT: ["read_data"], "data": room("data")}
     yield "Fit", "From labelled cells to coefficients.", {"fit": room("fit")}
-    yield "Theory", "Norms, force constants, stability; errors that are measured, predicted and certified.", {
-        "theory": room("theory"),
-        "theory.errors": ["Errors", "measure"],
-        "theory.budget": ["ErrorBudget", "error_budget"],
-        "theory.certificate": ["Certificate", "Share"],
-        "theory.certify": ["certify"],
-        "theory.matching": ["matching_constraints"],
-        "theory.superposition": ["CoreField", "core_field", "superposed"],
-    }
-    yield "Neighbours and executors", "What the rooms above stand on, and is useful alone.", {
-        "neighbors": ["NeighborList", "Pairs", "pairs"],
-        "executors": room("executors"),
-    }
+    yield (
+        "Theory",
+        "Norms, force constants, stability; errors that are measured, predicted and certified.",
+        {
+            "theory": room("theory"),
+            "theory.errors": ["Errors", "measure"],
+            "theory.budget": ["ErrorBudget", "error_budget"],
+            "theory.certificate": ["Certificate", "Share"],
+            "theory.certify": ["certify"],
+            "theory.matching": ["matching_constraints"],
+            "theory.superposition": ["CoreField", "core_field", "superposed"],
+        },
+    )
+    yield (
+        "Neighbours and executors",
+        "What the rooms above stand on, and is useful alone.",
+        {
+            "neighbors": ["NeighborList", "Pairs", "pairs"],
+            "executors": room("executors"),
+        },
+    )
 
 
 def names():
@@ -74,7 +94,9 @@ def section(title, sentence, found):
             rows.append([f"`{path}.{name}`", first_line(thing)])
             directives.append(directive(path, name, thing))
     body = "\n\n".join(directives)
-    return f"## {title}\n\n{sentence}\n\n{table(['name', 'what it is'], rows)}\n\n```{{eval-rst}}\n{body}\n```"
+    return (
+        f"## {title}\n\n{sentence}\n\n{table(['name', 'what it is'], rows)}\n\n```{{eval-rst}}\n{body}\n```"
+    )
 
 
 def first_line(thing):
