@@ -46,6 +46,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 html_theme = "pydata_sphinx_theme"
 html_math_renderer = "mathml"
 html_title = "ase-mlipgen"
+templates_path = ["_templates"]
+html_sidebars = {"**": ["site-nav"]}
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_favicon = html_logo = "_static/logo.svg"
@@ -53,8 +55,7 @@ html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
     "logo": {"text": "ase-mlipgen"},
-    "header_links_before_dropdown": 5,
-    "navbar_align": "left",
+    "navbar_center": [],
     "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],

@@ -42,6 +42,7 @@ AT_HOME = {
     "pydantic": {"config"},
     "spglib": {"defects", "symmetry", "theory"},
     "torch": {"tightbinding"},
+    "sphinx": set(),  # builds docs/ only
 }
 
 

@@ -10,7 +10,7 @@ from html import escape
 from docs.reference.page import table
 from tests.test_architecture import LEVELS, PACKAGE, imports, room_of, sources
 
-WIDTH, BOX, HEIGHT, GAP, STEP = 960, 104, 30, 12, 58
+BOX, HEIGHT, GAP, STEP = 104, 30, 12, 58
 TOP, LEFT = 24, 20
 FILLS = {"tools": "#ECECEC", "models": "#DCEAF5", "training": "#FBE6D6", "use": "#DDF0E6"}
 STARTS = {"tools": "durable", "models": "ace", "training": "defects", "use": "refinement"}
@@ -33,7 +33,7 @@ COLUMNS = {
 
 def arrows():
     """Return the pairs (room, imported room) that do not follow from others."""
-    direct = {room: set() for rooms in LEVELS for room in rooms}
+    direct = {room: set() for rooms in LEVELS for room in sorted(rooms)}
     for path in sources():
         room = room_of(path)
         targets = {name.split(".")[1] for name in imports(path) if name.startswith("ase_mlipgen.")}
@@ -59,17 +59,17 @@ def kind(level):
     return max((name for name in first if first[name] <= level), key=first.get)
 
 
-def places():
+def places(drawn):
     """Return the middle of each room's box: in its column, or above what it imports, and beside its neighbours."""
-    below = {room: [b for a, b in arrows() if a == room] for rooms in LEVELS for room in rooms}
+    below = {room: [b for a, b in drawn if a == room] for rooms in LEVELS for room in rooms}
     where = {}
     for level, rooms in enumerate(LEVELS):
         y = TOP + HEIGHT / 2 + (len(LEVELS) - 1 - level) * STEP
         wanted = {}
         for room in sorted(rooms):
-            mean = sum(where[t][0] for t in below[room]) / len(below[room]) if below[room] else WIDTH / 2
+            mean = sum(where[t][0] for t in below[room]) / len(below[room]) if below[room] else LEFT
             wanted[room] = LEFT + BOX / 2 + COLUMNS[room] * (BOX + GAP) if room in COLUMNS else mean
-        edge = -WIDTH
+        edge = -BOX
         for room in sorted(rooms, key=wanted.get):
             edge = max(wanted[room], edge + BOX + GAP)
             where[room] = (edge, y)
@@ -78,16 +78,18 @@ def places():
 
 def picture():
     """Return the picture as the text of an SVG file."""
-    where = places()
+    drawn = arrows()
+    where = places(drawn)
+    width = max(x for x, _ in where.values()) + BOX / 2 + LEFT
     height = 2 * TOP + (len(LEVELS) - 1) * STEP + HEIGHT
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height}" role="img" '
         'font-family="sans-serif" font-size="13">',
         "<title>The rooms of ase_mlipgen, each above those that it imports</title>",
-        f'<rect width="{WIDTH}" height="{height}" fill="#FFFFFF"/>',
+        f'<rect width="{width:.0f}" height="{height}" fill="#FFFFFF"/>',
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0.5 L8 4 L0 7.5 z" fill="#666666"/></marker></defs>',
-        *(arrow(*where[room], *where[target]) for room, target in arrows()),
+        *(arrow(*where[room], *where[target]) for room, target in drawn),
     ]
     for level, rooms in enumerate(LEVELS):
         fill = FILLS[kind(level)]

@@ -1,4 +1,4 @@
-"""The public names, by room, as Markdown: a table of each group, and what Sphinx makes of the docstrings. Enter at `names`."""
+"""The public names, by room, as Markdown: tables, and what Sphinx makes of the docstrings. Enter at `names`."""
 
 import inspect
 from importlib import import_module
@@ -91,7 +91,7 @@ def section(title, sentence, found):
         path = ROOT if module == ROOT else f"{ROOT}.{module}"
         for name in members:
             thing = getattr(import_module(path), name)
-            rows.append([f"`{path}.{name}`", first_line(thing)])
+            rows.append([f"`{name if module == ROOT else f'{module}.{name}'}`", first_line(thing)])
             directives.append(directive(path, name, thing))
     body = "\n\n".join(directives)
     return (
