@@ -40,7 +40,8 @@ nb_execution_raise_on_error = True
 nb_execution_in_temp = True
 nb_execution_timeout = 240
 nb_output_stderr = "remove"  # progress
-# Kernels of the build inherit these: quiet, and no more threads than the machine has to spare.
+# Kernels of the build inherit these: pictures are shown, whatever the shell says, and BLAS does not fight for cores.
+os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 html_theme = "pydata_sphinx_theme"
