@@ -21,8 +21,10 @@ extensions = [
     "myst_nb",
     "docs.building.docstrings",
     "docs.building.mathml",
+    "docs.building.titles",
     "docs.building.examples",
 ]
+smartquotes_action = "De"  # dashes, not quotes: "word" is what has to be typed
 exclude_patterns = ["_build", "results", "building", "reference"]
 default_role = "py:obj"  # what docstrings put in single backquotes: a link where it is a documented name
 suppress_warnings = ["ref.python"]  # `energy` may be the attribute of several classes; then it is no link
