@@ -166,7 +166,10 @@ class _Run:
             if (found := self.store.get(job.key)) is not None:
                 self.made[i] = found
         if self.made:
-            logger.info("%d of %d labels found in %s", len(self.made), len(self.jobs), self.store.directory)
+            level = logging.INFO if len(self.jobs) > 1 else logging.DEBUG  # relaxations ask one at a time
+            logger.log(
+                level, "%d of %d labels found in %s", len(self.made), len(self.jobs), self.store.directory
+            )
             self._report()
 
     def _round(self, todo: list[int]) -> Iterator[tuple[int, Outcome]]:

@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
+from ase_mlipgen.labels.claims import Claim, state_of, take
 from ase_mlipgen.progress import Progress
 from ase_mlipgen.studies.results import Results, read, text_of, value_of, write
 
@@ -133,19 +134,27 @@ def run(
     Raises
     ------
     ValueError
-        See `Study.select` and `results.read`.
+        See `Study.select` and `results.read`; or another process computes rows of the same file.
     """
     wanted = study.select(protocol, only, limit)
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
     path = output / study.file_name(protocol)
+    context = Context(
+        protocol, Path(store) if store is not None else output / "labels", progress or Progress(quiet=True)
+    )
+    with _alone(path):
+        return _completed(study, wanted, path, context)
+
+
+def _completed(study: Study, wanted: Sequence[Any], path: Path, context: Context) -> Results:
+    """Compute and keep the wanted settings that a file does not have."""
+    protocol, progress = context.protocol, context.progress
     kept = read(path, study.record) if path.exists() else Results(study.name, protocol)
     known = {study.key(record) for record in kept.records}
     todo = [setting for setting in wanted if study.key(setting) not in known]
-    progress = progress or Progress(quiet=True)
     if len(todo) < len(wanted):
         progress.say(f"{path}: {len(wanted) - len(todo)} of {len(wanted)} rows are there already")
-    context = Context(protocol, Path(store) if store is not None else output / "labels", progress)
     order = {study.key(setting): k for k, setting in enumerate(study.settings(protocol))}
     count, begun = progress.counter(f"study {study.name}"), time.perf_counter()
     count(0, len(todo))
@@ -156,6 +165,16 @@ def run(
         write(path, sorted_by(kept, lambda record: order.get(study.key(record), len(order))))
         count(done + 1, len(todo))
     return read(path, study.record) if path.exists() else kept
+
+
+def _alone(path: Path) -> Claim:
+    """Claim a file, so that two runs do not write over one another's rows."""
+    beside = path.with_name(f"{path.name}.claim")
+    if (claim := take(beside)) is None:
+        state = state_of(beside)
+        who = "another process" if state is None else f"process {state.owner.pid} on {state.owner.host}"
+        raise ValueError(f"{who} adds rows to {path}; wait for it, or choose another output directory")
+    return claim
 
 
 def sorted_by(results: Results, place: Callable[[Any], int]) -> Results:

@@ -1,6 +1,7 @@
 """The frame of studies: rows that are kept, resumed, selected, read back to the bit. Held against plain Python."""
 
 import math
+import os
 from dataclasses import dataclass, fields, replace
 
 import pytest
@@ -61,6 +62,19 @@ def test_study_that_was_stopped_goes_on_and_ends_as_the_undisturbed_one(tmp_path
     ]
     assert difference(resumed.records, whole.records, study_of().key).relative == 0.0
     assert run(study_of(0), tmp_path / "a").records == resumed.records
+
+
+def test_two_runs_do_not_write_over_one_another(tmp_path):
+    def second(settings, context):
+        with pytest.raises(
+            ValueError, match=rf"process {os.getpid()} on .* adds rows to .*thirds-default\.csv"
+        ):
+            run(study_of(), tmp_path)
+        yield from study_of().compute(settings, context)
+
+    first = run(replace(study_of(), compute=second), tmp_path)
+    assert len(first.records) == 24
+    assert len(run(study_of(), tmp_path).records) == 24, "the claim is gone with its owner"
 
 
 def test_rows_stand_in_the_order_of_the_study(tmp_path):
