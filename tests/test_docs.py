@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import ase_mlipgen
 from ase_mlipgen.cli.app import app
-from ase_mlipgen.config import validate
+from ase_mlipgen.config import default, to_toml, validate
 from ase_mlipgen.config.schema import Config, DataConfig
 from docs.reference.page import part
 from docs.reference.parts import PARTS, PICTURE, picture
@@ -138,6 +138,17 @@ def test_commands_of_pages_exist_with_their_options(path):
 def test_programs_of_pages_are_python(path):
     for code in blocks(path.read_text(encoding="utf-8"), "python", "{code-cell}"):
         compile(code, path.name, "exec")
+
+
+@each_page
+def test_configurations_of_pages_are_valid(path):
+    """Parts of one are tables that exist, with keys that exist; whole ones are valid."""
+    for text in blocks(path.read_text(encoding="utf-8"), "toml"):
+        content = tomllib.loads(text)
+        if "data" in content:
+            DataConfig.model_validate(content)
+        else:  # what a part lacks comes from the demonstration
+            Config.model_validate({**tomllib.loads(to_toml(default())), **content})
 
 
 def test_page_of_names_has_all_that_is_public():
