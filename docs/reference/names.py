@@ -2,6 +2,7 @@
 
 import inspect
 from importlib import import_module
+from importlib.util import find_spec
 
 import ase_mlipgen
 from docs.reference.page import table
@@ -19,9 +20,13 @@ CRYSTALS = [
 ]
 
 
+FURTHER = ["export", "testing"]
+
+
 def room(name):
     """Return the public names of a room that the root does not have."""
-    return [other for other in import_module(f"{ROOT}.{name}").__all__ if other not in ase_mlipgen.__all__]
+    names = getattr(import_module(f"{ROOT}.{name}"), "__all__", ())
+    return [other for other in names if other not in ase_mlipgen.__all__]
 
 
 def groups():
@@ -77,6 +82,11 @@ def groups():
             "executors": room("executors"),
         },
     )
+    placed = {*CALCULATORS, *TRAINING, *CRYSTALS, "read_data", "__version__"}
+    rest = {ROOT: [name for name in ase_mlipgen.__all__ if name not in placed]}
+    rest |= {name: room(name) for name in FURTHER if find_spec(f"{ROOT}.{name}")}
+    if any(rest.values()):
+        yield "Exchange and checks", "With other codes, and of other calculators.", rest
 
 
 def names():
