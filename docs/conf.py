@@ -40,7 +40,7 @@ myst_heading_anchors = 4
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True
-nb_execution_timeout = 240
+nb_execution_timeout = 600
 nb_output_stderr = "remove"  # progress
 # Kernels of the build inherit these: pictures are shown, whatever the shell says, and BLAS does not fight for cores.
 os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"

@@ -37,12 +37,12 @@ AT_HOME = {
     "distributed": {"executors"},
     "executorlib": {"executors"},
     "matplotlib": {"report"},
+    "sphinx": set(),  # builds docs/ only
     "typer": {"cli"},
     "rich": {"cli", "progress"},
     "pydantic": {"config"},
     "spglib": {"defects", "symmetry", "theory"},
     "torch": {"tightbinding"},
-    "sphinx": set(),  # builds docs/ only
 }
 
 

@@ -20,7 +20,7 @@ CRYSTALS = [
 ]
 
 
-FURTHER = ["export", "testing"]
+FURTHER = ["export", "testing", "elasticity"]
 
 
 def room(name):
