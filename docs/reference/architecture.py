@@ -11,7 +11,7 @@ from docs.reference.page import table
 from tests.test_architecture import LEVELS, PACKAGE, imports, room_of, sources
 
 BOX, HEIGHT, GAP, STEP = 104, 30, 12, 58
-TOP, LEFT = 24, 20
+TOP, LEFT, LEGEND = 24, 20, 640
 FILLS = {"tools": "#ECECEC", "models": "#DCEAF5", "training": "#FBE6D6", "use": "#DDF0E6"}
 STARTS = {"tools": "durable", "models": "ace", "training": "defects", "use": "refinement"}
 """The part of the house that begins at the level of that room."""
@@ -22,11 +22,10 @@ TITLES = {
     "tools": "tools, for every room above",
 }
 COLUMNS = {
-    "cli": 3.4, "config": 3.4, "report": 3.4, "refinement": 2.9, "studies": 3.9, "trainer": 3.4, "census": 4.5,
-    "result": 4.5, "theory": 3.5, "data": 1.5, "labels": 0.9, "fit": 1.9, "defects": 2.9, "calculators": 4.7,
-    "posterior": 4.1, "basis": 4.1, "executors": 1.0, "neighbors": 2.9, "ace": 4.0, "eam": 5.0, "tightbinding": 6.0,
-    "progress": 7.0, "durable": 0.5, "jit": 1.5, "lapack": 2.5, "simd": 3.5, "symmetry": 4.5, "threads": 5.5,
-    "workspace": 6.5,
+    "plugin": 0.3, "registration": 0.3, "testing": 1.3, "cli": 3.4, "config": 3.4, "report": 3.4, "refinement": 2.9,
+    "studies": 3.9, "trainer": 3.4, "census": 4.5, "result": 4.5, "theory": 3.5, "data": 1.5, "labels": 0.9, "fit": 1.9,
+    "defects": 2.9, "calculators": 4.7, "posterior": 4.1, "export": 2.0, "basis": 4.1, "elasticity": 5.35,
+    "executors": 1.0, "neighbors": 2.9, "ace": 4.0, "eam": 5.0, "tightbinding": 6.7, "progress": 7.7,
 }  # fmt: skip
 """Where boxes stand, so that few arrows cross; a room that is not here stands above what it imports."""
 
@@ -68,8 +67,9 @@ def places(drawn):
         wanted = {}
         for room in sorted(rooms):
             mean = sum(where[t][0] for t in below[room]) / len(below[room]) if below[room] else LEFT
-            wanted[room] = LEFT + BOX / 2 + COLUMNS[room] * (BOX + GAP) if room in COLUMNS else mean
-        edge = -BOX
+            column = COLUMNS.get(room, len(wanted) if level == 0 else None)
+            wanted[room] = mean if column is None else LEFT + BOX / 2 + column * (BOX + GAP)
+        edge = LEFT - BOX / 2 - GAP
         for room in sorted(rooms, key=wanted.get):
             edge = max(wanted[room], edge + BOX + GAP)
             where[room] = (edge, y)
@@ -103,9 +103,9 @@ def picture():
     for number, (name, title) in enumerate(TITLES.items()):
         y = TOP + number * 24
         lines.append(
-            f'<rect x="{LEFT}" y="{y}" width="16" height="14" rx="3" fill="{FILLS[name]}" stroke="#555555"/>'
+            f'<rect x="{LEGEND}" y="{y}" width="16" height="14" rx="3" fill="{FILLS[name]}" stroke="#555555"/>'
         )
-        lines.append(f'<text x="{LEFT + 24}" y="{y + 12}" font-size="12">{title}</text>')
+        lines.append(f'<text x="{LEGEND + 24}" y="{y + 12}" font-size="12">{title}</text>')
     return "\n".join([*lines, "</svg>", ""])
 
 
