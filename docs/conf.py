@@ -42,6 +42,7 @@ nb_execution_raise_on_error = True
 nb_execution_in_temp = True
 nb_execution_timeout = 600
 nb_output_stderr = "remove"  # progress
+nb_merge_streams = True
 # Kernels of the build inherit these: pictures are shown, whatever the shell says, and BLAS does not fight for cores.
 os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

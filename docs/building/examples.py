@@ -12,7 +12,13 @@ kernelspec:
   name: python3
 ---
 
+```{code-cell}
+:tags: [remove-cell]
+get_ipython().ast_node_interactivity = "none"
+```
+
 """
+"""A program prints what it prints: the value of its last line is not shown."""
 
 
 def setup(app):
