@@ -24,6 +24,7 @@ extensions = [
     "docs.building.titles",
     "docs.building.examples",
 ]
+highlight_language = "text"  # of blocks that name none
 smartquotes_action = "De"  # dashes, not quotes: "word" is what has to be typed
 exclude_patterns = ["_build", "results", "building", "reference"]
 default_role = "py:obj"  # what docstrings put in single backquotes: a link where it is a documented name
