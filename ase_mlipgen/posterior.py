@@ -46,8 +46,8 @@ class Uncertainty(NamedTuple):
 class Posterior:
     """Gaussian posterior of the coefficients of a linear model, and the leverage of site energies.
 
-    The covariance of the coefficients is `inflation`^2 root root'. The grade of an atom is |grade_root' b| with b its
-    row of function values: the square root of its leverage in the site energies of the training samples (diagonal
+    The covariance of the coefficients is inflation² root root'. The grade of an atom is the norm of grade_root' b with
+    b its row of function values: the square root of its leverage in the site energies of the training samples (diagonal
     of the hat matrix; Hoaglin and Welsch, Am. Stat. 32, 17 (1978)) over the largest leverage there. Above 1 the atom
     lies outside the ellipsoid of the training sites: the model extrapolates.
 

@@ -16,7 +16,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_mlipgen.calculators.linear_ace import LinearACE
-from ase_mlipgen.durable import replacing
+from ase_mlipgen.durable import json_of, replacing
 from ase_mlipgen.fit import LinearFit
 from ase_mlipgen.labels import LabelledCell, read_cells, write_cells
 from ase_mlipgen.progress import duration
@@ -306,8 +306,8 @@ class TrainingResult:
                 f"{folder} is not a complete training result: it lacks {', '.join(missing)}"
             )
         try:
-            content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
+            content = json_of((folder / "result.json").read_text(encoding="utf-8"))
+        except ValueError as error:
             raise ResultDirectoryError(
                 f"{folder / 'result.json'} is truncated or damaged: {error}"
             ) from error

@@ -37,6 +37,7 @@ AT_HOME = {
     "distributed": {"executors"},
     "executorlib": {"executors"},
     "matplotlib": {"report"},
+    "sphinx": set(),  # builds docs/ only
     "typer": {"cli"},
     "rich": {"cli", "progress"},
     "pydantic": {"config"},

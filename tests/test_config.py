@@ -198,6 +198,21 @@ def test_missing_and_broken_files(tmp_path):
         load(tmp_path / "broken.toml")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x = " + "[" * 100_000, "not valid TOML"),
+        ("x = " + "9" * 10_000, "not valid TOML"),
+        (".".join(["a"] * 20_000) + " = 1", "tables within tables"),
+    ],
+    ids=["deep", "long number", "many tables"],
+)
+def test_hostile_files_are_refused(tmp_path, text, said):
+    (tmp_path / "run.toml").write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        load(tmp_path / "run.toml")
+
+
 def test_importing_the_configuration_imports_nothing_heavy():
     heavy = "('ase', 'matscipy', 'numba', 'scipy')"
     code = f"import sys, ase_mlipgen.config; print([m for m in {heavy} if m in sys.modules])"

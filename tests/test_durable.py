@@ -2,7 +2,7 @@
 
 import pytest
 
-from ase_mlipgen.durable import remove, replacing
+from ase_mlipgen.durable import json_of, remove, replacing
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -47,3 +47,10 @@ def _names(path):
     with replacing(path) as temporary:
         temporary.write_text("x")
         yield temporary.name
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000, "9" * 10_000, "", "\x00"])
+def test_text_that_is_no_json_is_a_value_error(text):
+    with pytest.raises(ValueError):
+        json_of(text)
+    assert json_of('{"a": [1, 2.5]}') == {"a": [1, 2.5]}

@@ -23,7 +23,7 @@ from ase_mlipgen.ace.plan import monomial_coefficients
 from ase_mlipgen.ace.sites import Structure
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.base import Evaluation, PairCalculator
-from ase_mlipgen.durable import replacing
+from ase_mlipgen.durable import json_of, replacing
 from ase_mlipgen.export.imported import basis_from_dict
 from ase_mlipgen.export.lammps import Exported, write_model
 from ase_mlipgen.export.models import read_model
@@ -296,8 +296,8 @@ def _checksum(payload: Mapping[str, Any]) -> str:
 def _read(path: Path) -> dict[str, Any]:
     """Return the verified content of a model file."""
     try:
-        payload = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        payload = json_of(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # not UTF-8, or not JSON
         raise ModelFileError(
             f"{path} is not a complete JSON file ({error}); it was truncated or is not a model, save it again"
         ) from error

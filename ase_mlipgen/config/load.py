@@ -63,6 +63,8 @@ def load_any(path: str | Path, changes: Iterable[str] = ()) -> AnyConfig:
         return parse_any(text, path.parent, changes)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error.__cause__
+    except RecursionError as error:
+        raise ConfigError(f"{path}: tables within tables, deeper than any configuration has them") from error
 
 
 def parse(text: str, folder: str | Path = ".", changes: Iterable[str] = ()) -> Config:
@@ -79,7 +81,7 @@ def parse_any(text: str, folder: str | Path = ".", changes: Iterable[str] = ()) 
 def _content(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"not valid TOML: {error}") from error
 
 

@@ -20,6 +20,8 @@ from functools import cache
 from pathlib import Path
 from types import TracebackType
 
+from ase_mlipgen.durable import json_of
+
 BEAT = 30.0
 """s between two signs of life."""
 STALE = 300.0
@@ -139,7 +141,7 @@ def _created(path: Path, owner: Owner) -> bool:
 
 def _read(path: Path) -> Owner | None:
     try:
-        return Owner(**json.loads(path.read_text(encoding="utf-8")))
+        return Owner(**json_of(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError):  # not signed yet, or never

@@ -10,6 +10,8 @@ from typing import Any
 
 from ase import Atoms
 
+from ase_mlipgen.durable import json_of
+
 FORMAT = 2
 SEAL = ', "checksum": "'
 
@@ -46,14 +48,14 @@ def opened(text: str, key: str) -> dict[str, Any]:
     """
     body, _, tail = text.rpartition(SEAL)
     body += "}"
-    record = json.loads(body) if tail == f'{_digest(body)}"}}' else _first_format(text)
+    record = json_of(body) if tail == f'{_digest(body)}"}}' else _first_format(text)
     if record.get("key") != key:
         raise ValueError(f"it holds the label {record.get('key')}")
     return record
 
 
 def _first_format(text: str) -> dict[str, Any]:
-    record = json.loads(text)
+    record = json_of(text)
     if not isinstance(record, dict) or record.get("format") != 1:
         raise ValueError("its checksum does not agree with its content")
     if record.pop("checksum", "") != _digest(json.dumps(record, sort_keys=True)):

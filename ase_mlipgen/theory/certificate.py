@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
-from ase_mlipgen.durable import replacing
+from ase_mlipgen.durable import json_of, replacing
 from ase_mlipgen.labels import LabelledCell
 
 Floats = npt.NDArray[np.float64]
@@ -166,8 +166,8 @@ class Certificate:
         CertificateFileError
         """
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            content = json_of(Path(path).read_text(encoding="utf-8"))
+        except ValueError as error:
             raise CertificateFileError(f"{path} is truncated or damaged: {error}") from error
         if not isinstance(content, dict) or (content.get("format"), content.get("version")) != (
             FORMAT,

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from ase_mlipgen.durable import replacing
+from ase_mlipgen.durable import json_of, replacing
 
 Arrays = dict[str, npt.NDArray[Any]]
 logger = logging.getLogger(__name__)
@@ -95,9 +95,7 @@ class Records:
     def noted(self, name: str) -> dict[str, Any] | None:
         """Return the content of a small file of JSON; None if it is not there or damaged."""
         try:
-            content: dict[str, Any] = json.loads(
-                (self.directory / f"{name}.json").read_text(encoding="utf-8")
-            )
+            content: dict[str, Any] = json_of((self.directory / f"{name}.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         except ValueError as error:

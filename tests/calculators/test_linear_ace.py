@@ -141,6 +141,10 @@ def spoilt(text, how):
         return json.dumps({"a": 1})
     if how == "list":
         return "[1, 2]"
+    if how == "deep":
+        return "[" * 200_000
+    if how == "long number":
+        return "9" * 10_000
     if how == "version":
         return json.dumps({**content, "version": 99})
     content["coefficients"][0] += 1.0
@@ -152,6 +156,8 @@ def spoilt(text, how):
     [
         ("truncated", "not a complete JSON file"),
         ("empty", "not a complete JSON file"),
+        ("deep", "not a complete JSON file"),
+        ("long number", "not a complete JSON file"),
         ("foreign", "is not a ase_mlipgen.LinearACE file"),
         ("list", "is not a ase_mlipgen.LinearACE file"),
         ("version", "format version 99"),
