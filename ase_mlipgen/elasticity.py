@@ -21,7 +21,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from ase import Atoms
 from matscipy.calculators.calculator import MatscipyCalculator
-from scipy.sparse.linalg import cg
+from scipy.sparse.linalg import LinearOperator, cg
 
 from ase_mlipgen.neighbors import Pairs
 from ase_mlipgen.symmetry.differences import slope
@@ -67,7 +67,7 @@ def opened(pairs: Pairs) -> tuple[Pairs, npt.NDArray[np.int64]]:
     The first atoms are those of `pairs`, in their order.
     """
     n_atoms = len(pairs.positions)
-    is_image_p = pairs.shifts.any(axis=1)[pairs.s_p] if len(pairs.s_p) else np.zeros(0, bool)
+    is_image_p = np.any(pairs.shifts != 0.0, axis=1)[pairs.s_p]
     keys = pairs.s_p[is_image_p].astype(np.int64) * n_atoms + pairs.j_p[is_image_p]
     images, place = np.unique(keys, return_inverse=True)
     j_p = pairs.j_p.copy()
@@ -174,13 +174,28 @@ def relaxation(H: sp.csr_matrix, nonaffine_icab: Floats, options: Mapping[str, A
         if a > b:
             u[:, k] = u[:, 3 * b + a]
             continue
-        u[:, k], info = cg(H, sides[:, k], **settings)
-        if info != 0 or u[:, k] @ sides[:, k] < -settings["atol"]:
+        u[:, k], info = cg(_checked(H, f"{'xyz'[a]}{'xyz'[b]}"), sides[:, k], **settings)
+        if info != 0:
             raise UnstableError(
-                f"atoms do not relax under the strain {'xyz'[a]}{'xyz'[b]} (conjugate gradients: {info}): expected "
-                f"a Hessian without negative eigenvalues; relax the atoms, or look for soft modes of the structure"
+                f"conjugate gradients did not converge in {info} steps: expected a Hessian without zero or negative "
+                f"eigenvalues but for translations; relax the atoms, or pass cg_parameters with a preconditioner M"
             )
     return -(sides.T @ u).reshape(3, 3, 3, 3)
+
+
+def _checked(H: sp.csr_matrix, strain: str) -> LinearOperator:
+    """Return H times a vector, which raises where the curvature along the vector is negative."""
+
+    def times(v: Floats) -> Floats:
+        H_v = H @ v
+        if np.vdot(v, H_v) < -TOLERANCE * np.linalg.norm(v) * np.linalg.norm(H_v):
+            raise UnstableError(
+                f"the atoms do not relax under the strain {strain}: the energy has negative curvature; relax the "
+                f"atoms, or look for soft modes of the structure"
+            )
+        return np.asarray(H_v)
+
+    return LinearOperator(H.shape, times, dtype=float)
 
 
 class StrainProperties(MatscipyCalculator):
