@@ -1,8 +1,8 @@
 """How a vacancy moves: the barrier along the minimum energy path, by reference and model.
 
-A model that has seen vacancies at rest extrapolates at the saddle point. With the saddle point among the defects, as a
-cell with an atom halfway between two empty sites, it is matched there as well. Symmetry keeps the relaxation on the ridge
-as long as fmax is not too small, and that the saddle is not stable is no error here: on_unstable="warn".
+A model that has seen vacancies at rest extrapolates at the saddle point. With the saddle among the defects, as a cell
+with an atom halfway between two empty sites, it is matched there too. Symmetry keeps the relaxation on the ridge as
+long as fmax is not too small; that the saddle is not stable is no error here: on_unstable="warn".
 """
 
 from copy import deepcopy
@@ -34,9 +34,8 @@ end.positions[neighbour - 1] -= vector
 options = {"n_train": 20, "n_test": 10, "n_perfect": 3, "fmax": 1e-3, "on_unstable": "warn"}
 models = {"reference": EMT()}
 for name, defects in (("trained at rest", [Vacancy()]), ("and at the saddle", [Vacancy(), saddle])):
-    models[name] = (
-        DefectTrainer(crystal, defects, EMT, basis, SIZE, uncertainty=False, **options).run().calculator
-    )
+    trainer = DefectTrainer(crystal, defects, EMT, basis, SIZE, uncertainty=False, **options)
+    models[name] = trainer.run().calculator
 
 plt.rcParams.update(SETTINGS)
 figure, axes = plt.subplots(figsize=(4.5, 3), layout="constrained")
@@ -51,7 +50,13 @@ for (name, calculator), style in zip(models.items(), (REFERENCE, GREY, MODEL), s
     FIRE(path, logfile=None).run(fmax=0.02, steps=200)
     fit = fit_images(images)
     barriers[name] = fit.energies.max()
-    axes.plot(fit.fit_path, fit.fit_energies, color=style, label=f"{name}: {barriers[name]:.3f} eV")
+    axes.plot(
+        fit.fit_path,
+        fit.fit_energies,
+        color=style,
+        label=f"{name}: {barriers[name]:.3f} eV",
+        lw=1.4 if len(barriers) > 1 else 4,
+    )
     axes.plot(fit.path, fit.energies, "o", color=style, markersize=3)
     error = 1e3 * (barriers[name] - barriers["reference"])
     print(f"{name}: barrier {barriers[name]:.4f} eV, error {error:+.2f} meV")
