@@ -50,14 +50,8 @@ for (name, calculator), style in zip(models.items(), (REFERENCE, GREY, MODEL), s
     FIRE(path, logfile=None).run(fmax=0.02, steps=200)
     fit = fit_images(images)
     barriers[name] = fit.energies.max()
-    axes.plot(
-        fit.fit_path,
-        fit.fit_energies,
-        color=style,
-        label=f"{name}: {barriers[name]:.3f} eV",
-        lw=1.4 if len(barriers) > 1 else 4,
-    )
-    axes.plot(fit.path, fit.energies, "o", color=style, markersize=3)
+    label, width = f"{name}: {barriers[name]:.3f} eV", 1.4 if len(barriers) > 1 else 4
+    axes.plot(fit.fit_path, fit.fit_energies, color=style, label=label, linewidth=width)
     error = 1e3 * (barriers[name] - barriers["reference"])
     print(f"{name}: barrier {barriers[name]:.4f} eV, error {error:+.2f} meV")
 axes.set(xlabel="path (Å)", ylabel="energy (eV)")
