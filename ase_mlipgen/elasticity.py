@@ -300,9 +300,11 @@ class StrainProperties(MatscipyCalculator):
         PropertyNotImplementedError
             No second derivatives, or a cell without a volume.
         """
-        return self.get_birch_coefficients(atoms) + self.get_non_affine_contribution_to_elastic_constants(
-            atoms, cg_parameters
-        )
+        volume = self._volume(atoms)
+        nonaffine_icab, born_abcd = self.strain_derivatives(atoms)
+        H = self.get_hessian(atoms, format="sparse")
+        relaxing = relaxation(H, nonaffine_icab, cg_parameters or {})
+        return (born_abcd + relaxing) / volume + self.get_stress_contribution_to_elastic_constants(atoms)
 
     def _volume(self, atoms: Atoms) -> float:
         """Return the volume; atoms without one have no stress, and that is said."""

@@ -1,4 +1,4 @@
-"""Every example runs, quickly, is short enough to read, and prints the numbers and draws the picture that it promises."""
+"""Every example runs, quickly, is short enough to read, and gives the numbers and the picture that it promises."""
 
 import os
 import re

@@ -39,8 +39,8 @@ def model():
     basis = ACEBasis(["Si"], order=3, degree=12, cutoff=4.2)
     with pytest.warns(match="less than twice the cutoff"):
         return DefectTrainer(
-            bulk("Si", a=5.431, cubic=True), Vacancy(), stillinger_weber, basis, 1, 20, 2, n_perfect=10, amplitude=0.1, matching=None,
-            observations=("energy", "forces", "stress"), progress=False,
+            bulk("Si", a=5.431, cubic=True), Vacancy(), stillinger_weber, basis, 1, 20, 2, amplitude=0.1,
+            n_perfect=10, matching=None, observations=("energy", "forces", "stress"), progress=False,
         ).run().calculator  # fmt: skip
 
 
