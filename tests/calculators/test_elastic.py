@@ -178,8 +178,11 @@ def relaxed(atoms, F):
     return moved
 
 
-def by_energies(atoms):
-    """Elastic constants from energies of strained, relaxed cells, by E(eta) and the stress's own part."""
+def by_energies(atoms, entries):
+    """Elastic constants from energies of strained, relaxed cells, by E(eta) and the stress's own part.
+
+    Not asked for: NaN.
+    """
     volume = atoms.get_volume()
     basis = [
         0.5 * (np.outer(np.eye(3)[a], np.eye(3)[b]) + np.outer(np.eye(3)[b], np.eye(3)[a]))
@@ -192,10 +195,9 @@ def by_energies(atoms):
     def along(eta):
         return curvature(lambda h: energy(h, eta), 4e-3) / volume
 
-    C = np.empty((6, 6))
-    for m, n in np.ndindex(6, 6):
-        if n >= m:
-            C[m, n] = C[n, m] = (along(basis[m] + basis[n]) - along(basis[m] - basis[n])) / 4
+    C = np.full((6, 6), np.nan)
+    for m, n in entries:
+        C[m, n] = C[n, m] = (along(basis[m] + basis[n]) - along(basis[m] - basis[n])) / 4
     stress = atoms.calc.get_stress_contribution_to_elastic_constants(atoms)
     return C + np.array([[stress[*s, *t] for t in STRAINS] for s in STRAINS])
 
@@ -235,8 +237,12 @@ def test_three_routes(name, tmp_path):
     found = by_hook(atoms)
     allowed = 1e-3 * found[3, 3]
     np.testing.assert_allclose(by_stresses(atoms), found, rtol=0, atol=allowed)
-    if name != "tight binding":  # as many energies take a minute there
-        np.testing.assert_allclose(by_energies(atoms), found, rtol=0, atol=allowed)
+    # Electrons take longer: for them the three constants of a cubic crystal only.
+    entries = ((0, 0), (0, 1), (3, 3)) if name == "tight binding" else np.transpose(np.triu_indices(6))
+    energies = by_energies(atoms, entries)
+    asked = np.isfinite(energies)
+    assert asked.sum() >= 4
+    np.testing.assert_allclose(energies[asked], found[asked], rtol=0, atol=allowed)
     born = full_3x3x3x3_to_Voigt_6x6(atoms.calc.get_birch_coefficients(atoms))
     softened = born[3, 3] - found[3, 3]
     assert softened > 0.1 if "W" not in atoms.symbols else abs(softened) < 1e-6
