@@ -1,8 +1,8 @@
 """A screw dislocation in bcc tungsten, by reference and by a model that has seen vacancies only.
 
 matscipy builds the dislocation from elastic constants. Matching the force constants in a cell that is as wide as they
-reach hands these to the model exactly, and with them the far field; the core is extrapolated, and that is what is
-compared: energies, positions, and the differential displacements that show the shape of the core.
+reach hands these to the model exactly, and with them the far field. The core is extrapolated from wide displacements
+and stresses, and compared: energies, positions, and the differential displacements that show its shape.
 """
 
 import matplotlib.pyplot as plt
@@ -21,7 +21,8 @@ A = 3.164849145  # Å, the lattice constant of the reference
 crystal = bulk("W", a=A)
 basis = ACEBasis(["W"], order=3, degree=14, cutoff=6.0)
 # Nine cells: 12 Å to the nearest point midway to an image, as far as force constants reach.
-trainer = DefectTrainer(crystal, Vacancy(), EAM2D(), basis, 9, 5, 5, n_perfect=5, uncertainty=False)
+options = {"n_perfect": 15, "amplitude": 0.2, "observations": ("energy", "forces", "stress")}
+trainer = DefectTrainer(crystal, Vacancy(), EAM2D(), basis, 9, 5, 5, uncertainty=False, **options)
 models = {"reference": EAM2D(), "model": trainer.run().calculator}
 
 for name, calculator in models.items():
@@ -30,8 +31,7 @@ for name, calculator in models.items():
     print(f"{name}: C11, C12, C44 = {constants[0]:.4f}, {constants[1]:.4f}, {constants[2]:.4f} GPa")
 screw = BCCScrew111Dislocation(A, *constants, symbol="W")
 perfect, start = screw.build_cylinder(25.0, fix_width=8.0, method="adsl", verbose=False)
-for atoms in (perfect, start):
-    atoms.pbc = (False, False, True)
+perfect.pbc = start.pbc = (False, False, True)
 relaxed = {name: relax(start, calculator, fmax=1e-4) for name, calculator in models.items()}
 centre = np.array(start.info["core_positions"][0])[:2]
 near = np.linalg.norm(perfect.positions[:, :2] - centre, axis=1) < 12.0
