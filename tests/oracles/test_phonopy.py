@@ -52,7 +52,7 @@ def silicon():
 
 
 def of_phonopy():
-    """Return a session with phonopy, and the supercell as ASE's atoms."""
+    """Return phonopy's object of silicon, and the supercell as ASE's atoms."""
     atoms = silicon()
     cell = PhonopyAtoms(
         symbols=atoms.get_chemical_symbols(), cell=atoms.cell.array, masses=atoms.get_masses(),
