@@ -13,7 +13,7 @@ PACKAGE = Path(ase_mlipgen.__file__).parent
 LEVELS = [
     {"durable", "jit", "lapack", "simd", "symmetry", "threads", "workspace"},
     {"ace", "eam", "executors", "neighbors", "progress", "tightbinding"},
-    {"basis"},
+    {"basis", "elasticity"},
     {"export", "posterior"},
     {"calculators"},
     {"defects", "labels", "fit"},

@@ -21,8 +21,9 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError, all_changes
 from ase.data import atomic_numbers, chemical_symbols
 from ase.outputs import Properties, all_outputs
-from matscipy.calculators.calculator import MatscipyCalculator
+from ase.stress import voigt_6_to_full_3x3_stress
 
+from ase_mlipgen.elasticity import PROPERTIES, StrainDerivatives, StrainProperties, opened, strain_derivatives
 from ase_mlipgen.neighbors import NeighborList, Pairs, check_distinct, sum_gradients
 
 
@@ -62,12 +63,12 @@ class Evaluation(NamedTuple):
         return cls(energies_i, *sum_gradients(*pairs, gradient_pc))
 
 
-class PairCalculator(MatscipyCalculator):
+class PairCalculator(StrainProperties):
     """ASE calculator of a potential that is a function of pair vectors.
 
     A subclass has `cutoff`, `elements` and `evaluate`, ready before it calls ``super().__init__``; and
-    `sparse_hessian` if it knows its second derivatives; ``hessian`` and ``dynamical_matrix`` are
-    properties then. `apply_hessian` is its own too if there is a way without the matrix.
+    `sparse_hessian` if it knows its second derivatives; ``hessian``, ``dynamical_matrix`` and those by strain are
+    properties then (see `elasticity`). `apply_hessian` is its own too if there is a way without the matrix.
     One calculator serves one thread at a time; copies are independent, and pickles carry no results.
 
     Parameters
@@ -89,6 +90,7 @@ class PairCalculator(MatscipyCalculator):
                 *PairCalculator.implemented_properties,
                 "hessian",
                 "dynamical_matrix",
+                *PROPERTIES,
             ]
 
     def __init__(self, *, skin: float = 0.5, **kwargs: Any) -> None:
@@ -120,7 +122,11 @@ class PairCalculator(MatscipyCalculator):
         raise NotImplementedError(f"{type(self).__name__} has no evaluate()")
 
     def sparse_hessian(self, numbers_i: npt.NDArray[np.int64], pairs: Pairs) -> sp.csr_matrix:
-        """Return the (3 n_atoms, 3 n_atoms) second derivatives of the energy by the positions, eV/Å^2."""
+        """Return the (3 n_atoms, 3 n_atoms) second derivatives of the energy by the positions, eV/Å^2.
+
+        Of the sum of site energies, each a function of the pairs of its own atom: some atoms may have none, though
+        they are neighbours of others.
+        """
         raise PropertyNotImplementedError(
             f"{type(self).__name__} has no analytic Hessian; "
             f"matscipy.numerical.numerical_hessian takes differences of forces"
@@ -231,16 +237,22 @@ class PairCalculator(MatscipyCalculator):
             raise ValueError("v contains NaN or infinity: expected finite displacements in Å")
         return self._hessian_products(atoms, v_vic.reshape(-1, len(atoms), 3)).reshape(v_vic.shape)
 
-    def get_born_elastic_constants(self, atoms: Atoms) -> npt.NDArray[np.float64]:
-        """Refuse: the inherited formula holds for pair potentials only."""
-        raise PropertyNotImplementedError(
-            "Born constants of a many-body potential are not implemented; "
-            "matscipy.elasticity.fit_elastic_constants gives elastic constants from stresses"
-        )
+    def strain_derivatives(self, atoms: Atoms) -> StrainDerivatives:
+        """Return second derivatives of the energy by strain, at fixed scaled positions.
 
-    def get_nonaffine_forces(self, atoms: Atoms) -> npt.NDArray[np.float64]:
-        """Refuse: the inherited formula holds for pair potentials only."""
-        raise PropertyNotImplementedError("non-affine forces of a many-body potential are not implemented")
+        Raises
+        ------
+        CoincidentAtomsError, NonFiniteEnergyError
+            Two atoms in one place; an overflow.
+        PropertyNotImplementedError
+            The potential has no analytic second derivatives.
+        """
+        numbers_i, pairs = self._inputs(atoms)
+        open_pairs, source_k = opened(pairs)
+        H = self.sparse_hessian(numbers_i[source_k], open_pairs)
+        self._check_finite(H.data, pairs)
+        virial = voigt_6_to_full_3x3_stress(self.evaluate(numbers_i, pairs).virial)
+        return strain_derivatives(H, open_pairs.positions, source_k, virial)
 
     def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
         """Return a result, as a copy also if it is a sparse matrix (ASE copies arrays only)."""

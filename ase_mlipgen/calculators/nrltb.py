@@ -8,6 +8,7 @@ the room `tightbinding`; how a cell is solved is decided in its `solver`.
 import dataclasses
 import logging
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -21,9 +22,10 @@ from ase.dft.kpoints import BandPath
 from ase.spectrum.band_structure import BandStructure
 from ase.spectrum.doscollection import RawDOSCollection
 from ase.spectrum.dosdata import RawDOSData
-from ase.stress import full_3x3_to_voigt_6_stress
+from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 
 from ase_mlipgen.calculators.base import Evaluation, NonFiniteEnergyError, PairCalculator
+from ase_mlipgen.elasticity import PROPERTIES, StrainDerivatives, differences_by_strain
 from ase_mlipgen.lapack import NotPositiveDefiniteError
 from ase_mlipgen.neighbors import Pairs as PairList
 from ase_mlipgen.neighbors import check_distinct
@@ -54,6 +56,9 @@ logger = logging.getLogger(__name__)
 
 DIFFERENCE = 2e-3
 """Å, step of second derivatives: forces are exact to 1e-12 eV/Å, and levels must not cross the smearing."""
+
+STRAIN = 5e-4
+"""Of second derivatives by strain: bonds change by about half of `DIFFERENCE`."""
 
 MANY_TRANSLATIONS = 32
 """Supercells of this many primitive cells are solved at k-points; fewer translations are left to the group."""
@@ -107,7 +112,8 @@ class NRLTB(PairCalculator, GetOutputsMixin):
     ``energies`` are Mulliken's shares and sum to it, ``charges`` Mulliken's charges in units of e. Eigenvalues, Fermi
     level, occupations and k-points are there through ASE's ``get_eigenvalues(kpt)``, ``get_fermi_level()`` and so on,
     so that `ase.dft.bandgap.bandgap` and `ase.dft.dos.DOS` work. ``get_hessian`` and ``hessian_product`` take
-    differences of forces over `DIFFERENCE`, the first with the symmetry of atoms and k-points.
+    differences of forces over `DIFFERENCE`, the first with the symmetry of atoms and k-points; elastic constants and
+    non-affine forces those of strained cells (`strain_derivatives`).
 
     Raises
     ------
@@ -117,7 +123,7 @@ class NRLTB(PairCalculator, GetOutputsMixin):
         torch is asked for and not there.
     """
 
-    implemented_properties = [*PairCalculator.implemented_properties, "charges"]  # noqa: RUF012
+    implemented_properties = [*PairCalculator.implemented_properties, "charges", *PROPERTIES]  # noqa: RUF012
 
     def __init__(
         self,
@@ -273,6 +279,24 @@ class NRLTB(PairCalculator, GetOutputsMixin):
         kept = np.zeros(len(rotations_gcc), bool)
         kept[operations_of(self._points(atoms), of_points)] = True
         return kept
+
+    def strain_derivatives(self, atoms: Atoms) -> StrainDerivatives:
+        """Return second derivatives of the free energy by strain, at fixed scaled positions and k-points.
+
+        Differences of forces and stresses: 25 evaluations.
+        """
+        fixed = deepcopy(self)
+        fixed.kpts = self._points(atoms).scaled_kc  # a density of points would jump
+        walker = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+
+        def evaluate(F: Floats) -> tuple[Floats, Floats]:
+            walker.set_cell(atoms.cell.array @ F.T)
+            walker.positions = atoms.positions @ F.T
+            results = fixed._results(walker)
+            virial = voigt_6_to_full_3x3_stress(results.get("stress", np.zeros(6)))
+            return results["forces"], virial * abs(np.linalg.det(walker.cell.array))
+
+        return differences_by_strain(evaluate, STRAIN)
 
     def _forces_of(self, atoms: Atoms) -> Callable[[Floats], Floats]:
         walker = Atoms(atoms.numbers, cell=atoms.cell, pbc=atoms.pbc)
