@@ -11,7 +11,7 @@ import ase_mlipgen
 
 PACKAGE = Path(ase_mlipgen.__file__).parent
 LEVELS = [
-    {"durable", "jit", "lapack", "simd", "symmetry", "threads", "workspace"},
+    {"durable", "jit", "lapack", "sanity", "simd", "symmetry", "threads", "workspace"},
     {"ace", "eam", "executors", "neighbors", "progress", "tightbinding"},
     {"basis"},
     {"posterior"},
@@ -25,6 +25,7 @@ LEVELS = [
     {"report"},
     {"config"},
     {"cli"},
+    {"testing"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 NUMBERS_ONLY = {

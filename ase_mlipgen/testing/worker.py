@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import IO, Any, NamedTuple, Self
 
 from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
 
 EXTRA_MEMORY = 3 << 30
 """Bytes that a structure may ask for beyond what the process had."""
@@ -131,7 +132,7 @@ def serve() -> None:
     payload = _read(source)
     assert payload is not None
     given = pickle.loads(payload)
-    calculator = given() if callable(given) and not hasattr(given, "get_property") else given
+    calculator = given if isinstance(given, BaseCalculator) else given()
     while (data := _read(source)) is not None:
         _write(sink, pickle.dumps(tuple(_answer(calculator, pickle.loads(data)))))
 
