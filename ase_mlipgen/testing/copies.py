@@ -122,8 +122,11 @@ def _check_duplicate(subject: Subject, found: Findings, what: str, duplicate: Ca
     subject.evaluate(atoms, used)
     for state, original in (("fresh", subject.new()), ("used", used)):
         twin = duplicate(original)
+        before = dict(original.results)
         _same(found, f"{what} of a {state} one", expected, subject.evaluate(atoms, twin), len(atoms))
         _same(found, f"{what} of a {state} one, other atoms", other, subject.evaluate(other_atoms, twin), len(atoms))
+        same = original.results.keys() == before.keys() and original.results.get("energy") == before.get("energy")
+        found.expect(same, f"using a {what} of a {state} one changed the original's results")
         _same(found, f"original after a {what}", expected, subject.evaluate(atoms, original), len(atoms))
 
 

@@ -1,0 +1,90 @@
+"""Our calculators and others', with structures that they are made for, for tests and for docs/how-to-testing.md."""
+
+import tempfile
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.eam import EAM
+from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones
+from ase.constraints import FixCartesian
+from matscipy.calculators.eam import EAM as MatscipyEAM
+
+from ase_mlipgen import EAM2D, NRLTB, ACEBasis, LinearACE
+
+R0 = 2.7271057
+SUPERCELL = {"supercell": "the k-points of a supercell are others"}
+
+
+def sheet():
+    """Triangular tungsten sheet, kept flat in dynamics."""
+    height = np.sqrt(3) * R0
+    atoms = Atoms("W2", positions=[[0, 0, 0], [R0 / 2, height / 2, 0]], cell=[R0, height, 20.0], pbc=(True, True, False))
+    atoms = atoms.repeat((2, 1, 1))
+    atoms.set_constraint(FixCartesian(range(len(atoms)), mask=(False, False, True)))
+    return atoms
+
+
+def bcc():
+    return bulk("W", a=3.165, cubic=True)
+
+
+def copper():
+    return bulk("Cu", a=3.6, cubic=True)
+
+
+def silicon():
+    return bulk("Si", a=5.507, cubic=True)
+
+
+def alloy():
+    atoms = bulk("Cu", a=3.6, cubic=True)
+    atoms.symbols[3] = "Ni"
+    return atoms
+
+
+@cache
+def setfl():
+    path = Path(tempfile.mkdtemp()) / "W.eam.alloy"
+    EAM2D().write_setfl(path)
+    return str(path)
+
+
+def setfl_calculator(path):
+    return EAM2D(path)
+
+
+def ace(elements, order, degree):
+    """A potential with random coefficients that fall with the degree, on top of the repulsive core."""
+    basis = ACEBasis(elements, order=order, degree=degree, cutoff=4.5)
+    rng = np.random.default_rng(order)
+    return LinearACE(basis, rng.normal(0, 0.02, len(basis)), E0={elements[0]: -1.5})
+
+
+def nrltb(kpts=(1, 1, 1)):
+    return NRLTB("Si", kT=0.1, kpts=kpts, threads=1)
+
+
+# name -> (factory, structure, checks that do not apply)
+OURS = {
+    "EAM2D, sheet": (EAM2D, sheet, {}),
+    "EAM2D, bcc": (EAM2D, bcc, {}),
+    "EAM2D, setfl": (lambda: EAM2D(setfl()), bcc, {}),
+    "NRLTB, Gamma": (nrltb, silicon, SUPERCELL),
+    "NRLTB, 2x2x2 k-points": (partial(nrltb, {"size": (2, 2, 2), "gamma": True}), silicon, SUPERCELL),
+    "LinearACE, order 1": (partial(ace, ("Cu",), 1, 8), copper, {}),
+    "LinearACE, order 2": (partial(ace, ("Cu",), 2, 8), copper, {}),
+    "LinearACE, order 3": (partial(ace, ("Cu",), 3, 8), copper, {}),
+    "LinearACE, order 4": (partial(ace, ("Cu",), 4, 8), copper, {}),
+    "LinearACE, two elements": (partial(ace, ("Cu", "Ni"), 3, 6), alloy, {}),
+}
+OTHERS = {
+    "EMT": (EMT, copper, {}),
+    "LennardJones": (partial(LennardJones, sigma=2.3, epsilon=0.2, rc=6.0), copper, {}),
+    "LennardJones, smooth": (partial(LennardJones, sigma=2.3, epsilon=0.2, rc=6.0, smooth=True), copper, {}),
+    "EAM": (lambda: EAM(potential=setfl(), form="alloy", elements=["W"]), bcc, {}),
+    "matscipy EAM": (lambda: MatscipyEAM(setfl()), bcc, {}),
+}
