@@ -62,7 +62,7 @@ def check_calculator(
     seed : int
         Of displacements and directions. The same seed gives the same figures.
     long : bool
-        4 ps of dynamics instead of 0.4, 10,000 calls instead of 300 where memory is watched.
+        4 ps of dynamics instead of 0.4, 10,000 calls instead of some hundreds where memory is watched.
     loosen : mapping of str to float, optional
         Factors on the tolerances of checks by name or number, such as {"forces": 1e3} for single precision.
     rattle : float

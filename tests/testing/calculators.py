@@ -17,6 +17,7 @@ from ase_mlipgen import EAM2D, NRLTB, ACEBasis, LinearACE
 
 R0 = 2.7271057
 SUPERCELL = {"supercell": "the k-points of a supercell are others"}
+SKEWED = {"skewed_cell": "a density makes another mesh for other cell vectors"}
 
 
 def sheet():
@@ -49,7 +50,7 @@ def alloy():
 @cache
 def setfl():
     path = Path(tempfile.mkdtemp()) / "W.eam.alloy"
-    EAM2D().write_setfl(path)
+    EAM2D().write_setfl(path, n_r=2001, n_rho=2001)
     return str(path)
 
 
@@ -59,7 +60,7 @@ def setfl_calculator(path):
 
 def ace(elements, order, degree):
     """A potential with random coefficients that fall with the degree, on top of the repulsive core."""
-    basis = ACEBasis(elements, order=order, degree=degree, cutoff=4.5)
+    basis = ACEBasis(elements, order=order, degree=degree, cutoff=4.0)
     rng = np.random.default_rng(order)
     return LinearACE(basis, rng.normal(0, 0.02, len(basis)), E0={elements[0]: -1.5})
 
@@ -74,7 +75,7 @@ OURS = {
     "EAM2D, bcc": (EAM2D, bcc, {}),
     "EAM2D, setfl": (lambda: EAM2D(setfl()), bcc, {}),
     "NRLTB, Gamma": (nrltb, silicon, SUPERCELL),
-    "NRLTB, 2x2x2 k-points": (partial(nrltb, {"size": (2, 2, 2), "gamma": True}), silicon, SUPERCELL),
+    "NRLTB, k-points": (partial(nrltb, {"density": 1.2, "gamma": True}), silicon, SUPERCELL | SKEWED),
     "LinearACE, order 1": (partial(ace, ("Cu",), 1, 8), copper, {}),
     "LinearACE, order 2": (partial(ace, ("Cu",), 2, 8), copper, {}),
     "LinearACE, order 3": (partial(ace, ("Cu",), 3, 8), copper, {}),
