@@ -1,8 +1,8 @@
 """What ASE finds of this package: the module that the entry point ``ase.plugins`` names, and nobody else imports.
 
-ASE 3.29 and later load it for ``ase info --plugins`` and for its collection of plug-ins; the classes it imports from are
-private there and may move, so that nothing else of the package depends on them: where they are not, the collection is
-empty. Older releases of ASE have no such entry point and never come here; `ase_mlipgen.registration.register` serves all.
+ASE 3.29 and later load it for ``ase info --plugins`` and for its collection of plug-ins; the class it imports is
+private there and may move, so that nothing else of the package depends on it: where it is not, the collection is
+empty. Older releases of ASE do not look for the entry point; `ase_mlipgen.registration.register` serves all.
 
 There is no entry point for a file format: a model's JSON file holds no structure.
 """

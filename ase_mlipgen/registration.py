@@ -52,4 +52,4 @@ def register() -> tuple[str, ...]:
 
 def _load(path: str) -> type:
     module, _, name = path.rpartition(".")
-    return getattr(import_module(module), name)  # type: ignore[no-any-return]
+    return getattr(import_module(module), name)

@@ -89,9 +89,9 @@ def test_the_contract_knows_no_calculator_of_ours():
     for path in (PACKAGE / "testing").glob("*.py"):
         for name in imports(path):
             top = name.split(".")[0]
-            assert top in {"numpy", "ase"} | sys.stdlib_module_names or name.startswith("ase_mlipgen.testing"), (
-                f"{path} imports {name}"
-            )
+            assert top in {"numpy", "ase"} | sys.stdlib_module_names or name.startswith(
+                "ase_mlipgen.testing"
+            ), f"{path} imports {name}"
 
 
 def test_only_the_entry_point_loads_the_plug_in():

@@ -62,9 +62,13 @@ def test_plugin_is_inert_where_ase_has_none():
     assert run.stdout.strip() == "0"
 
 
-@pytest.mark.skipif(not (has_plugins() and installed()), reason="not installed with its entry points, or an older ASE")
+@pytest.mark.skipif(
+    not (has_plugins() and installed()), reason="not installed with its entry points, or an older ASE"
+)
 def test_ase_info_shows_us():
-    run = subprocess.run([sys.executable, "-m", "ase", "info", "--plugins"], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-m", "ase", "info", "--plugins"], capture_output=True, text=True, check=True
+    )
     ours = run.stdout[run.stdout.index("ase_mlipgen") :]
     assert ase_mlipgen.__version__ in ours
     for name in CLASSES:

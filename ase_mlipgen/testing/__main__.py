@@ -1,4 +1,4 @@
-"""``python -m ase_mlipgen.testing "package.module:Calculator" --element Cu``: the table, and exit code 4 on a failure."""
+"""``python -m ase_mlipgen.testing "module:Calculator" --element Cu``: the table, and exit code 4 on a failure."""
 
 import argparse
 import importlib
@@ -35,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE
     print(report)
     if given.json:
-        Path(given.json).write_text(json.dumps(report.todict(), indent=1, ensure_ascii=False), encoding="utf-8")
+        Path(given.json).write_text(
+            json.dumps(report.todict(), indent=1, ensure_ascii=False), encoding="utf-8"
+        )
     for row in report.failed:
         print(f"{row.number} {row.name}: {row.promise}. Remedy: {row.remedy}.", file=sys.stderr)
     return 0 if report.passed else BROKEN
@@ -48,10 +50,19 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 all promises are kept, 2 the call makes no sense, 4 a promise is broken.",
     )
     add = parser.add_argument
-    add("calculator", help="module:name or file.py:name of a calculator class or of a function that makes one")
+    add(
+        "calculator", help="module:name or file.py:name of a calculator class or of a function that makes one"
+    )
     add("--element", help="take ASE's crystal of this element (repeated if it has one atom)")
     add("--structure", help="or a file that ASE reads")
-    add("--set", dest="arguments", action="append", default=[], metavar="NAME=JSON", help="arguments of the calculator")
+    add(
+        "--set",
+        dest="arguments",
+        action="append",
+        default=[],
+        metavar="NAME=JSON",
+        help="arguments of the calculator",
+    )
     add("--checks", action="append", metavar="NAME", help="names, numbers or topics; by default all")
     add("--skip", action="append", default=[], metavar="NAME")
     add("--loosen", action="append", default=[], metavar="NAME=FACTOR", help="factors on tolerances")

@@ -23,7 +23,9 @@ ATOM, CELL = r"\batoms?\b.*\d|\batoms?\b.*\[|position", r"\bcell\b|\blattice\b|\
 ADVICE = "look at the input before anything is allocated; raise a ValueError that names the atom or the cell"
 
 
-def _bad(number: str, name: str, promise: str, words: str, make: Callable[[Subject], dict[str, Atoms]]) -> Check:
+def _bad(
+    number: str, name: str, promise: str, words: str, make: Callable[[Subject], dict[str, Atoms]]
+) -> Check:
     """Return the check that structures are refused in words that match."""
 
     def function(subject: Subject, found: Findings) -> None:
@@ -94,6 +96,10 @@ def _coincident(subject: Subject) -> dict[str, Atoms]:
     return made
 
 
+def _no_atoms(subject: Subject) -> dict[str, Atoms]:
+    return {"empty": Atoms(cell=subject.atoms.cell, pbc=subject.atoms.pbc)}
+
+
 EMPTY = r"empty|\batoms?\b"
 REFUSALS: tuple[Check, ...] = (
     _bad("B1", "nan_positions", "a position that is NaN is refused", ATOM, lambda s: _positions(s, np.nan)),
@@ -102,14 +108,14 @@ REFUSALS: tuple[Check, ...] = (
     _bad("B4", "zero_cell_vector", "a zero vector along a periodic direction is refused", CELL, _zero_vector),
     _bad("B5", "singular_cell", "a cell without volume, or nearly so, is refused", CELL, _singular),
     _bad("B6", "tiny_cell", "a periodic cell of 1e-3 Å is refused before memory is gone", CELL, _tiny),
-    _bad("B7", "no_atoms", "an empty Atoms is refused", EMPTY, lambda s: {"empty": Atoms(cell=np.eye(3) * 5, pbc=True)}),
+    _bad("B7", "no_atoms", "an empty Atoms is refused", EMPTY, _no_atoms),
     _bad("B9", "far_positions", "coordinates of 1e12 Å, which resolve no bond, are refused", ATOM, _far),
     _bad("B10", "coincident", "two atoms in one place are refused", ATOM, _coincident),
 )  # fmt: skip
 
 
 @check("B8", "unknown_element", "bad structures", "an element without parameters is refused",
-       "look at the atomic numbers first; raise a ValueError that names the element and those that are known")  # fmt: skip
+       "look at the atomic numbers first; raise a ValueError that names the element and the known ones")  # fmt: skip
 def unknown_element(subject: Subject, found: Findings) -> None:
     """Exchange an element; a calculator that takes all elements for the same is let off."""
     known = {*getattr(subject.new(), "elements", ()), *subject.atoms.symbols}
@@ -130,7 +136,11 @@ def recovery(subject: Subject, found: Findings) -> None:
     """Evaluate good atoms after bad ones."""
     with _worker(subject) as worker:
         first = worker.ask(subject.rattled(), START_LIMIT)
-        for what, atoms in {**_positions(subject, np.nan), **_coincident(subject), **_zero_vector(subject)}.items():
+        for what, atoms in {
+            **_positions(subject, np.nan),
+            **_coincident(subject),
+            **_zero_vector(subject),
+        }.items():
             if worker.ask(atoms, subject.time_limit).missing:
                 raise NotApplicable(f"{what}: it hangs or dies")
             again = worker.ask(subject.rattled(), START_LIMIT)
@@ -151,7 +161,9 @@ def _check_refused(subject: Subject, found: Findings, structures: dict[str, Atom
     with _worker(subject) as worker:
         for what, atoms in structures.items():
             warm = worker.ask(subject.atoms, START_LIMIT)
-            found.expect(warm.energy is not None, f"the good atoms failed too: {warm.missing or warm.text[:80]}")
+            found.expect(
+                warm.energy is not None, f"the good atoms failed too: {warm.missing or warm.text[:80]}"
+            )
             _judge(found, what, worker.ask(atoms, subject.time_limit), words)
 
 
@@ -163,4 +175,7 @@ def _judge(found: Findings, what: str, answer: Answer, words: str) -> None:
     elif not FAMILY & set(answer.family) or ACCIDENTS & set(answer.family):
         found.expect(False, f"{what}: {answer.error}, not a ValueError: {answer.text[:80]!r}")
     else:
-        found.expect(bool(re.search(words, answer.text, re.I | re.S)), f"{what}: the text names nothing: {answer.text[:80]!r}")
+        found.expect(
+            bool(re.search(words, answer.text, re.I | re.S)),
+            f"{what}: the text names nothing: {answer.text[:80]!r}",
+        )

@@ -18,6 +18,7 @@ class Counter:
         calculator.calculate = self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Count, and calculate."""
         self.n += 1
         return self._calculate(*args, **kwargs)
 
@@ -50,7 +51,9 @@ def changes(subject: Subject, found: Findings) -> None:
         if seen.forces is not None and expected.forces is not None:
             found.measure(f"forces after {what}", np.abs(seen.forces - expected.forces).max(), (1e-8, "eV/Å"))
         if seen.stress is not None and expected.stress is not None:
-            found.measure(f"stress after {what}", np.abs(seen.stress - expected.stress).max(), (1e-9, "eV/Å^3"))
+            found.measure(
+                f"stress after {what}", np.abs(seen.stress - expected.stress).max(), (1e-9, "eV/Å^3")
+            )
 
 
 @check("I8", "settings", "interface", "after set() with a new value nothing old is returned",
@@ -92,14 +95,18 @@ def own_arrays(subject: Subject, found: Findings) -> None:
     for k in range(3):
         subject.evaluate(subject.rattled(f"other {k}"), calculator)
     for name, value in held.items():
-        found.expect(np.array_equal(value, kept[name], equal_nan=True), f"{name} was overwritten by a later call")
+        found.expect(
+            np.array_equal(value, kept[name], equal_nan=True), f"{name} was overwritten by a later call"
+        )
     again = subject.evaluate(atoms, calculator)
     for name in ("forces", "stress"):
         value, before = getattr(again, name), getattr(first, name)
         if value is not None and value.flags.writeable:
             value[...] = 77.0
             after = calculator.get_property(name, atoms)
-            found.expect(np.abs(after - before).max() < 1e-6, f"writing into {name} changed what is returned next")
+            found.expect(
+                np.abs(after - before).max() < 1e-6, f"writing into {name} changed what is returned next"
+            )
 
 
 CHECKS: tuple[Check, ...] = (caching, changes, settings, own_arrays)
@@ -107,16 +114,31 @@ CHECKS: tuple[Check, ...] = (caching, changes, settings, own_arrays)
 
 def _changes(subject: Subject) -> Iterator[tuple[str, Callable[[Atoms], None]]]:
     """Yield changes in place and by ASE's methods; of the numbers where there are several elements."""
-    yield "an atom moved by 0.01 Å in place", lambda atoms: atoms.positions.__setitem__((0, 0), atoms.positions[0, 0] + 0.01)
-    yield "an atom moved by 1e-6 Å", lambda atoms: atoms.positions.__setitem__((0, 1), atoms.positions[0, 1] + 1e-6)
-    yield "all atoms moved by 0.2 Å", lambda atoms: atoms.set_positions(
-        atoms.positions + subject.rng("moved").uniform(-0.2, 0.2, atoms.positions.shape)
+    yield (
+        "an atom moved by 0.01 Å in place",
+        lambda atoms: atoms.positions.__setitem__((0, 0), atoms.positions[0, 0] + 0.01),
+    )
+    yield (
+        "an atom moved by 1e-6 Å",
+        lambda atoms: atoms.positions.__setitem__((0, 1), atoms.positions[0, 1] + 1e-6),
+    )
+    yield (
+        "all atoms moved by 0.2 Å",
+        lambda atoms: atoms.set_positions(
+            atoms.positions + subject.rng("moved").uniform(-0.2, 0.2, atoms.positions.shape)
+        ),
     )
     periodic = np.flatnonzero(subject.atoms.pbc)
     if len(periodic):
         a = int(periodic[0])
-        yield "the cell strained with the atoms", lambda atoms: atoms.set_cell(atoms.cell * 1.01, scale_atoms=True)
-        yield "the cell strained alone, in place", lambda atoms: atoms.cell.__setitem__((a, a), atoms.cell[a, a] * 1.02)
+        yield (
+            "the cell strained with the atoms",
+            lambda atoms: atoms.set_cell(atoms.cell * 1.01, scale_atoms=True),
+        )
+        yield (
+            "the cell strained alone, in place",
+            lambda atoms: atoms.cell.__setitem__((a, a), atoms.cell[a, a] * 1.02),
+        )
         yield "pbc switched off", lambda atoms: atoms.set_pbc(False)
         yield "one pbc switched off in place", lambda atoms: atoms.pbc.__setitem__(a, False)
     if len(set(subject.atoms.numbers.tolist())) > 1:

@@ -16,7 +16,7 @@ FORCE = (1e-8, "eV/Å")
 STRESS = (1e-9, "eV/Å^3")
 
 
-class NotApplicable(Exception):  # noqa: N818
+class NotApplicable(Exception):
     """The promise says nothing of this calculator; the text tells why."""
 
 
@@ -92,7 +92,8 @@ def run(check: Check, subject: Subject, loosened: float = 1.0) -> Row:
         note = f"raised {type(error).__name__}: {_first_line(error)}"
     seconds = time.perf_counter() - start
     return Row(
-        check.number, check.name, check.topic, check.promise, worst, tolerance, unit, verdict, note, check.remedy, seconds,
+        check.number, check.name, check.topic, check.promise, worst, tolerance, unit, verdict, note, check.remedy,
+        seconds,
     )  # fmt: skip
 
 

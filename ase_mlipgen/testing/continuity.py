@@ -1,5 +1,4 @@
-"""Physics, third part: energy and forces without jumps where neighbours come and go, and at short distance.
-"""
+"""Physics, third part: energy and forces without jumps where neighbours come and go, and at short distance."""
 
 from collections.abc import Iterator
 
@@ -35,7 +34,10 @@ def collision(subject: Subject, found: Findings) -> None:
     """Press two atoms together, alone and in the crystal: once the energy rises it does not fall again."""
     bond = subject.bond
     distances = np.geomspace(0.8, 0.01, 80) * bond
-    for what, at in (("pair", _pair(subject, *nearest(subject.atoms)[:2])), ("in the crystal", _pressed(subject))):
+    for what, at in (
+        ("pair", _pair(subject, *nearest(subject.atoms)[:2])),
+        ("in the crystal", _pressed(subject)),
+    ):
         energies = []
         for r in distances:
             try:
@@ -54,7 +56,9 @@ CHECKS: tuple[Check, ...] = (continuity, collision)
 def is_named(error: Exception) -> bool:
     """Tell whether an exception is meant for the caller: of its own family, with a text."""
     accidents = (ZeroDivisionError, FloatingPointError, OverflowError, np.linalg.LinAlgError)
-    family = isinstance(error, ValueError | ArithmeticError | CalculatorError) and not isinstance(error, accidents)
+    family = isinstance(error, ValueError | ArithmeticError | CalculatorError) and not isinstance(
+        error, accidents
+    )
     return family and bool(str(error).strip())
 
 

@@ -87,7 +87,11 @@ def check_calculator(
     chosen = CHECKS if checks is None else _named(checks, "checks")
     reasons = dict(skip) if isinstance(skip, Mapping) else dict.fromkeys(_listed(skip), "skipped")
     skipped = {check.number: reason for name, reason in reasons.items() for check in _named([name], "skip")}
-    factors = {check.number: _factor(name, x) for name, x in (loosen or {}).items() for check in _named([name], "loosen")}
+    factors = {
+        check.number: _factor(name, x)
+        for name, x in (loosen or {}).items()
+        for check in _named([name], "loosen")
+    }
     subject = Subject(calc_or_factory, atoms, seed=seed, rattle=rattle, long=long, time_limit=time_limit)
     rows = tuple(
         _not_run(check, skipped[check.number])
@@ -124,6 +128,15 @@ def _factor(name: str, factor: float) -> float:
 
 def _not_run(check: Check, reason: str) -> Row:
     return Row(
-        check.number, check.name, check.topic, check.promise, None, None, "", NOT_APPLICABLE, reason, check.remedy, 0.0
+        check.number,
+        check.name,
+        check.topic,
+        check.promise,
+        None,
+        None,
+        "",
+        NOT_APPLICABLE,
+        reason,
+        check.remedy,
+        0.0,
     )
-

@@ -27,7 +27,7 @@ def copies(subject: Subject, found: Findings) -> None:
 
 
 @check("I11", "pickle", "interface", "a calculator can be pickled, fresh and after use",
-       "leave out of the state what cannot be pickled (handles, locks, compiled functions) and make it anew")  # fmt: skip
+       "leave handles, locks and compiled functions out of the state, and make them anew")  # fmt: skip
 def pickles(subject: Subject, found: Findings) -> None:
     """Pickle and compare."""
     _check_duplicate(subject, found, "pickle", lambda calculator: pickle.loads(pickle.dumps(calculator)))
@@ -40,8 +40,11 @@ def threads(subject: Subject, found: Findings) -> None:
     structures = [subject.rattled(f"thread {k}") for k in range(4)]
     expected = [subject.evaluate(atoms) for atoms in structures]
     calculators = [subject.new() for _ in structures]
-    jobs = [lambda c=c, a=a: [_moved(subject, a, c) for _ in range(5)] for c, a in zip(calculators, structures, strict=True)]
-    for results, right in zip(in_threads(jobs), expected, strict=True):
+
+    def many(k: int) -> list[Values]:
+        return [_moved(subject, structures[k], calculators[k]) for _ in range(5)]
+
+    for results, right in zip(in_threads(many, len(structures)), expected, strict=True):
         if isinstance(results, Exception):
             raise results
         for values in results:
@@ -56,10 +59,10 @@ def shared(subject: Subject, found: Findings) -> None:
     expected = [subject.evaluate(atoms) for atoms in structures]
     calculator = subject.new()
 
-    def energy_many(atoms: Atoms) -> list[float]:
-        return [_energy_or_nan(calculator, atoms) for _ in range(25)]
+    def energies_of(k: int) -> list[float | None]:
+        return [_energy_or_none(calculator, structures[k]) for _ in range(25)]
 
-    for results, right in zip(in_threads([lambda a=a: energy_many(a) for a in structures]), expected, strict=True):
+    for results, right in zip(in_threads(energies_of, len(structures)), expected, strict=True):
         if isinstance(results, Exception):
             continue
         energies = np.array([energy for energy in results if energy is not None])
@@ -83,31 +86,33 @@ def fork(subject: Subject, found: Findings) -> None:
 
 
 @check("I15", "spawn", "interface", "it works in a new interpreter that gets it pickled",
-       "make the calculator, or the factory, picklable: importable by name, no local functions in its state")  # fmt: skip
+       "make the calculator or the factory importable by name, without local functions in its state")  # fmt: skip
 def spawn(subject: Subject, found: Findings) -> None:
     """Send the factory if it pickles, else a calculator."""
     payload = _payload(subject)
     atoms = subject.rattled()
     with Fresh(payload) as child:
-        _check_answer(found, "new interpreter", child.ask(atoms, START_LIMIT), subject.evaluate(atoms), len(atoms))
+        _check_answer(
+            found, "new interpreter", child.ask(atoms, START_LIMIT), subject.evaluate(atoms), len(atoms)
+        )
 
 
 CHECKS: tuple[Check, ...] = (copies, pickles, threads, shared, fork, spawn)
 
 
-def in_threads(jobs: list[Callable[[], Any]]) -> list[Any]:
-    """Run functions at once in a thread each; return their results or exceptions."""
-    results: list[Any] = [None] * len(jobs)
-    barrier = threading.Barrier(len(jobs))
+def in_threads(job: Callable[[int], Any], n: int) -> list[Any]:
+    """Run job(0) to job(n - 1) at once in a thread each; return their results or exceptions."""
+    results: list[Any] = [None] * n
+    barrier = threading.Barrier(n)
 
     def work(k: int) -> None:
         barrier.wait()
         try:
-            results[k] = jobs[k]()
+            results[k] = job(k)
         except Exception as error:  # noqa: BLE001, RUF100  handed to who asked
             results[k] = error
 
-    workers = [threading.Thread(target=work, args=(k,)) for k in range(len(jobs))]
+    workers = [threading.Thread(target=work, args=(k,)) for k in range(n)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -124,8 +129,16 @@ def _check_duplicate(subject: Subject, found: Findings, what: str, duplicate: Ca
         twin = duplicate(original)
         before = dict(original.results)
         _same(found, f"{what} of a {state} one", expected, subject.evaluate(atoms, twin), len(atoms))
-        _same(found, f"{what} of a {state} one, other atoms", other, subject.evaluate(other_atoms, twin), len(atoms))
-        same = original.results.keys() == before.keys() and original.results.get("energy") == before.get("energy")
+        _same(
+            found,
+            f"{what} of a {state} one, other atoms",
+            other,
+            subject.evaluate(other_atoms, twin),
+            len(atoms),
+        )
+        same = original.results.keys() == before.keys() and original.results.get("energy") == before.get(
+            "energy"
+        )
         found.expect(same, f"using a {what} of a {state} one changed the original's results")
         _same(found, f"original after a {what}", expected, subject.evaluate(atoms, original), len(atoms))
 
@@ -153,7 +166,7 @@ def _moved(subject: Subject, atoms: Atoms, calculator: Any) -> Values:
     return subject.evaluate(atoms, calculator)
 
 
-def _energy_or_nan(calculator: Any, atoms: Atoms) -> float | None:
+def _energy_or_none(calculator: Any, atoms: Atoms) -> float | None:
     try:
         return float(calculator.get_property("energy", atoms))
     except Exception:  # noqa: BLE001, RUF100  to raise is allowed

@@ -10,8 +10,8 @@ from ase_mlipgen.testing.checks import ENERGY, Check, Findings, NotApplicable, c
 from ase_mlipgen.testing.subject import Floats, Subject
 
 STEPS = (5e-3, 5e-4, 5e-5)
-"""Å, or strain: the widest of three differences, which are extrapolated to none. The wide one has the least noise; where
-a second derivative jumps on its way, as it may, a narrow one sees none of it."""
+"""Å, or strain: the widest of three differences, which are extrapolated to none. The wide one has the least noise;
+where a second derivative jumps on its way, as it may, a narrow one sees none of it."""
 MANY_COORDINATES = 36
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
@@ -34,7 +34,7 @@ def extrapolated(at: Callable[[float], float], step: float) -> float:
 
 
 @check("P8", "forces", "physics", "forces are minus the derivatives of the energy (the free energy, if there is one)",
-       "differentiate every term; smeared electrons' forces belong to free_energy; single precision is not enough")  # fmt: skip
+       "differentiate every term, in double precision; smeared electrons' forces belong to free_energy")  # fmt: skip
 def forces(subject: Subject, found: Findings) -> None:
     """Take differences along coordinates, or some of them and random directions."""
     _needs(subject, "forces")
@@ -53,7 +53,7 @@ def forces(subject: Subject, found: Findings) -> None:
 
 
 @check("P9", "stress", "physics", "stress is the derivative of the energy by strain, over the volume, tension positive",
-       "Voigt order is xx, yy, zz, yz, xz, xy; shear components are not doubled; eV/Å^3; positive if stretched")  # fmt: skip
+       "Voigt order is xx, yy, zz, yz, xz, xy, shear not doubled, in eV/Å^3, positive if stretched")  # fmt: skip
 def stress(subject: Subject, found: Findings) -> None:
     """Strain the cell as given, and sheared."""
     _needs(subject, "stress")
@@ -107,7 +107,7 @@ def _directions(subject: Subject, n_atoms: int) -> Iterator[tuple[str, Floats]]:
         for k in range(6):
             u_ic = rng.normal(size=(n_atoms, 3))
             yield f"random direction {k + 1}", u_ic / np.linalg.norm(u_ic)
-    for k in chosen:
+    for k in chosen.tolist():
         u_ic = np.zeros((n_atoms, 3))
         u_ic.flat[k] = 1
         yield f"atom {k // 3}, {'xyz'[k % 3]}", u_ic

@@ -1,7 +1,7 @@
 """Physics, fourth part: molecular dynamics that conserves energy and can be turned back.
 
-Velocity Verlet conserves, to fourth order in the time step, the energy plus a correction of second order (Hairer, Lubich
-and Wanner, Acta Numerica 12, 399 (2003)): H - dt^2/12 v.dF/dt - dt^2/24 F.a. Its drift shows in a fraction of the time
+Velocity Verlet conserves, to fourth order in the time step, the energy plus a correction of second order (Hairer,
+Lubich and Wanner, Acta Numerica 12, 399 (2003)): H - dt^2/12 v.dF/dt - dt^2/24 F.a. Its drift shows in a fraction of the time
 that the plain energy's fluctuations would ask for.
 """
 
@@ -31,7 +31,7 @@ class Trajectory(NamedTuple):
 def energy_drift(subject: Subject, found: Findings) -> None:
     """Run 4 ps (long) or 0.4 ps and compare the halves' means; once more with half the time step if they differ.
 
-    Jumps of second derivatives, which are no fault, make steps of energy that vanish with the time step; a drift does not.
+    Jumps of second derivatives, which are no fault, make steps of energy that vanish with the time step; a drift stays.
     """
     dt, atoms, velocities = _start(subject)
     picoseconds, allowed = (4.0 if subject.long else 0.4), (1e-6, "eV/atom/ps")
@@ -56,11 +56,13 @@ def energy_fluctuation(subject: Subject, found: Findings) -> None:
     sizes = []
     for k in (1, 2, 4):
         run = _verlet(subject, atoms.positions, velocities, dt / k, n_steps * k)
-        sizes.append(np.ptp(run.energies_t[:: k]))
+        sizes.append(np.ptp(run.energies_t[::k]))
     if sizes[0] < 1e-11:
         raise NotApplicable("the atoms do not move enough: no fluctuation to measure")
     for k, what in ((0, "once"), (1, "twice")):
-        found.measure(f"order of the time step, less 2, halved {what}", np.log2(sizes[k] / sizes[k + 1]) - 2, (0.15, ""))
+        found.measure(
+            f"order of the time step, less 2, halved {what}", np.log2(sizes[k] / sizes[k + 1]) - 2, (0.15, "")
+        )
 
 
 @check("P15", "time_reversal", "physics", "dynamics turned back returns to its beginning",

@@ -18,7 +18,7 @@ SHAPES: dict[str, tuple[str | int, ...]] = {
 
 
 @check("I1", "properties", "interface", "every implemented property comes, in ASE's shape, in double precision, finite",
-       "name in implemented_properties what is computed, and only that; energy is a number, stress six of them")  # fmt: skip
+       "name in implemented_properties what is computed and nothing else; energy is a number, stress has six")  # fmt: skip
 def properties(subject: Subject, found: Findings) -> None:
     """Ask fresh calculators for one property each, as the first call."""
     atoms = subject.rattled()
@@ -54,7 +54,7 @@ def unknown_properties(subject: Subject, found: Findings) -> None:
         found.expect(False, f"{name} gave {np.shape(value)} of {type(value).__name__}")
 
 
-@check("I3", "explicit_calls", "interface", "calculate with explicit properties, get_properties and ASE's getters agree",
+@check("I3", "explicit_calls", "interface", "calculate with properties, get_properties and ASE's getters agree",
        "fill results in calculate, whatever property was asked for first")  # fmt: skip
 def explicit_calls(subject: Subject, found: Findings) -> None:
     """Call in the ways that ASE and other programs do."""
@@ -64,7 +64,9 @@ def explicit_calls(subject: Subject, found: Findings) -> None:
     for asked in ([name] for name in names):
         calculator = subject.new()
         calculator.calculate(atoms, asked, list(all_changes))
-        found.expect(asked[0] in calculator.results, f"calculate(atoms, {asked}) left no {asked[0]} in results")
+        found.expect(
+            asked[0] in calculator.results, f"calculate(atoms, {asked}) left no {asked[0]} in results"
+        )
     attached = atoms.copy()
     attached.calc = subject.new()
     ways: dict[str, Any] = {"energy": attached.get_potential_energy()}
@@ -77,7 +79,9 @@ def explicit_calls(subject: Subject, found: Findings) -> None:
     attached.calc = subject.new()
     exported = attached.get_properties(names)
     for name in names:
-        found.measure(f"get_properties, {name}", np.abs(exported[name] - getattr(expected, name)).max(), (1e-10, ""))
+        found.measure(
+            f"get_properties, {name}", np.abs(exported[name] - getattr(expected, name)).max(), (1e-10, "")
+        )
 
 
 @check("I4", "atoms_untouched", "interface", "the Atoms that are evaluated stay as they are, bit by bit",
@@ -119,7 +123,13 @@ def charges_and_magmoms(subject: Subject, found: Findings) -> None:
         found.measure(what, abs(other.get_property("energy", atoms) - before) / len(atoms), ENERGY)
 
 
-CHECKS: tuple[Check, ...] = (properties, unknown_properties, explicit_calls, atoms_untouched, charges_and_magmoms)
+CHECKS: tuple[Check, ...] = (
+    properties,
+    unknown_properties,
+    explicit_calls,
+    atoms_untouched,
+    charges_and_magmoms,
+)
 
 
 def _has(subject: Subject, name: str, atoms: Atoms) -> bool:

@@ -95,9 +95,15 @@ def _descend(path: Path, left: Point, right: Point) -> tuple[float, float, float
     while right.x - left.x > NARROWEST:
         middle = _between(path, left, right)
         low, high = _between(path, left, middle), _between(path, middle, right)
-        left, right = (left, middle) if _bend(left, low, middle) > _bend(middle, high, right) else (middle, right)
+        left, right = (
+            (left, middle) if _bend(left, low, middle) > _bend(middle, high, right) else (middle, right)
+        )
     h = right.x - left.x
-    return abs(right.energy - left.energy + h * (left.force + right.force) / 2), abs(right.force - left.force), left.x
+    return (
+        abs(right.energy - left.energy + h * (left.force + right.force) / 2),
+        abs(right.force - left.force),
+        left.x,
+    )
 
 
 def _bend(left: Point, middle: Point, right: Point) -> float:

@@ -14,7 +14,7 @@ from ase_mlipgen.testing.subject import Floats, Subject
 @check("I20", "memory", "interface", "memory does not grow with the number of calls",
        "keep no results or atoms of earlier calls; free what compiled code allocates")  # fmt: skip
 def memory(subject: Subject, found: Findings) -> None:
-    """Call with atoms that move, a hundred times (long: 1,250), until a round adds nothing; of a leak, every one of eight does.
+    """Call with atoms that move, in rounds of 100 (long: 1,250), until one adds nothing; of a leak, all eight do.
 
     Python and NumPy keep what they free for later use; that fills up in the first rounds.
     """
@@ -53,7 +53,9 @@ def resident_bytes() -> int:
         return 0
 
 
-def _growth(subject: Subject, calculator: Any, atoms: Atoms, noise: Floats, n_calls: int) -> tuple[float, float]:
+def _growth(
+    subject: Subject, calculator: Any, atoms: Atoms, noise: Floats, n_calls: int
+) -> tuple[float, float]:
     """Return how many bytes a call adds, to what Python knows of and to the process."""
     gc.collect()
     before, resident = tracemalloc.get_traced_memory()[0], resident_bytes()

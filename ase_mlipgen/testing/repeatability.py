@@ -43,9 +43,10 @@ def after_others(subject: Subject, found: Findings) -> None:
     near = atoms.copy()
     near.positions += subject.rng("near").normal(0, 0.01, near.positions.shape)
     larger = atoms.repeat(np.where(atoms.pbc, 2, 1))
-    for what, other in (("a near one", near), ("a far one", subject.rattled("far")), ("a larger one", larger), ("a smaller one", atoms[:1])):  # fmt: skip
+    others = {"near": near, "far": subject.rattled("far"), "larger": larger, "smaller": atoms[:1]}
+    for what, other in others.items():
         subject.evaluate(other, calculator)
-        _bitwise(found, f"after {what}", expected, subject.evaluate(atoms, calculator))
+        _bitwise(found, f"after a {what} one", expected, subject.evaluate(atoms, calculator))
 
 
 @check("R4", "beside_others", "repeatability", "in 1, 2 and 4 threads at once the bits are the same",
@@ -55,8 +56,8 @@ def beside_others(subject: Subject, found: Findings) -> None:
     atoms = subject.rattled()
     expected = subject.evaluate(atoms)
     for n in (1, 2, 4):
-        jobs = [lambda c=subject.new(): subject.evaluate(atoms, c) for _ in range(n)]
-        for values in in_threads(jobs):
+        calculators = [subject.new() for _ in range(n)]
+        for values in in_threads(lambda k, made=calculators: subject.evaluate(atoms, made[k]), n):  # type: ignore[misc]
             if isinstance(values, Exception):
                 raise values
             _bitwise(found, f"{n} at once", expected, values)
@@ -71,8 +72,6 @@ def beside_others(subject: Subject, found: Findings) -> None:
        "nothing may depend on the process: addresses, hashes, threads of a library")  # fmt: skip
 def in_processes(subject: Subject, found: Findings) -> None:
     """Evaluate in two forked processes."""
-
-
     if "fork" not in multiprocessing.get_all_start_methods():
         raise NotApplicable("no fork on this platform")
     atoms = subject.rattled()

@@ -95,7 +95,15 @@ class Report:
     def __str__(self) -> str:
         head = ("", "promise", "worst", "tolerance", "unit", "verdict", "")
         lines = [
-            (row.number, row.name, _number(row.worst), _number(row.tolerance), row.unit, row.verdict, row.note)
+            (
+                row.number,
+                row.name,
+                _number(row.worst),
+                _number(row.tolerance),
+                row.unit,
+                row.verdict,
+                row.note,
+            )
             for row in self.rows
         ]
         widths = [max(len(line[k]) for line in (head, *lines)) for k in range(len(head) - 1)]
@@ -111,9 +119,15 @@ class Report:
 
 def explain(report: Report) -> str:
     """Return the broken promises with figures, tolerances and remedies."""
-    lines = [f"{report.calculator} breaks {len(report.failed)} of {len(report.rows)} promises for {report.atoms}:"]
+    lines = [
+        f"{report.calculator} breaks {len(report.failed)} of {len(report.rows)} promises for {report.atoms}:"
+    ]
     for row in report.failed:
-        figure = "" if row.worst is None else f" {_number(row.worst)} {row.unit}, allowed {_number(row.tolerance)}."
+        figure = (
+            ""
+            if row.worst is None
+            else f" {_number(row.worst)} {row.unit}, allowed {_number(row.tolerance)}."
+        )
         lines += [
             f"  {row.number} {row.name}: {row.promise}.{figure}",
             f"     {row.note}",

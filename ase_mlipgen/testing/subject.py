@@ -57,7 +57,9 @@ class Subject:
         time_limit: float = 1.0,
     ) -> None:
         if len(atoms) < 2:
-            raise ValueError(f"atoms = {atoms!r}: expected at least two atoms, a small cell of a crystal for one")
+            raise ValueError(
+                f"atoms = {atoms!r}: expected at least two atoms, a small cell of a crystal for one"
+            )
         for name, value in (("rattle", rattle), ("time_limit", time_limit)):
             if not (np.isfinite(value) and value > 0):
                 raise ValueError(f"{name} = {value!r}: expected a positive number")
@@ -87,7 +89,9 @@ class Subject:
         energy = calculator.get_property("energy", atoms)
         forces = calculator.get_property("forces", atoms) if "forces" in self.properties else None
         has_volume = abs(np.linalg.det(atoms.cell.array)) > 0
-        stress = calculator.get_property("stress", atoms) if "stress" in self.properties and has_volume else None
+        stress = (
+            calculator.get_property("stress", atoms) if "stress" in self.properties and has_volume else None
+        )
         return Values(float(energy), forces, stress)
 
     @property
@@ -110,7 +114,9 @@ def nearest(atoms: Atoms) -> tuple[int, int, float, Floats]:
 def _factory(calculator: Any) -> Callable[[], Any]:
     if not isinstance(calculator, BaseCalculator):
         if not callable(calculator):
-            raise TypeError(f"{calculator!r} is no calculator: expected an ASE calculator or a function that makes one")
+            raise TypeError(
+                f"{calculator!r} is no calculator: expected an ASE calculator or a function that makes one"
+            )
         made = calculator()
         if not hasattr(made, "get_property") or not hasattr(made, "implemented_properties"):
             raise TypeError(f"{calculator!r} made {made!r}: expected an ASE calculator")

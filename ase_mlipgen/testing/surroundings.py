@@ -32,7 +32,9 @@ def molecule(subject: Subject, found: Findings) -> None:
 def lone_atom(subject: Subject, found: Findings) -> None:
     """Evaluate one atom of each element at two places."""
     for number in np.unique(subject.atoms.numbers):
-        values = [subject.evaluate(Atoms([number], positions=[place])) for place in ([0, 0, 0], [3.0, -70.0, 0.5])]
+        values = [
+            subject.evaluate(Atoms([number], positions=[place])) for place in ([0, 0, 0], [3.0, -70.0, 0.5])
+        ]
         found.expect(all(np.isfinite(value.energy) for value in values), "the energy is not finite")
         found.measure("energy", abs(values[0].energy - values[1].energy), ENERGY)
         if values[0].forces is not None:
@@ -67,7 +69,7 @@ def _cluster(subject: Subject) -> Atoms:
 
 
 def _compare_paddings(
-    subject: Subject, found: Findings, pbc: tuple[bool, bool, bool], factors: tuple[float, ...]
+    subject: Subject, found: Findings, pbc: tuple[bool, ...], factors: tuple[float, ...]
 ) -> None:
     """Compare atoms that are open along some directions with periodic ones that have vacuum there."""
     atoms = subject.rattled()

@@ -1,7 +1,7 @@
 """A process of its own for a calculator: forked, or started afresh; it may hang or die without harm to the caller.
 
-`Forked` inherits the factory, whatever it is. `Fresh` is a new interpreter that gets the factory pickled over a pipe, and
-never imports the caller's main program. Both answer one structure at a time within a time limit.
+`Forked` inherits the factory, whatever it is. `Fresh` is a new interpreter that gets the factory pickled over a pipe,
+and never imports the caller's main program. Both answer one structure at a time within a time limit.
 """
 
 import multiprocessing
@@ -37,7 +37,9 @@ class Forked:
     """A forked child; `ask` starts it anew after a hang."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
-        self._make, self._child, self._pipe = make, None, None
+        self._make = make
+        self._child: Any = None
+        self._pipe: Any = None
 
     def __enter__(self) -> Self:
         return self
@@ -49,7 +51,6 @@ class Forked:
         """Evaluate atoms in the child, within so many seconds."""
         if self._child is None:
             self._start()
-        assert self._pipe is not None
         try:
             self._pipe.send(_content(atoms))
             if self._pipe.poll(seconds):
@@ -161,7 +162,12 @@ def _answer(calculator: Any, content: dict[str, Any]) -> Answer:
 
 
 def _content(atoms: Atoms) -> dict[str, Any]:
-    return {"numbers": atoms.numbers, "positions": atoms.positions, "cell": atoms.cell.array, "pbc": atoms.pbc}
+    return {
+        "numbers": atoms.numbers,
+        "positions": atoms.positions,
+        "cell": atoms.cell.array,
+        "pbc": atoms.pbc,
+    }
 
 
 def _write(stream: IO[bytes], data: bytes) -> None:

@@ -23,7 +23,9 @@ SKEWED = {"skewed_cell": "a density makes another mesh for other cell vectors"}
 def sheet():
     """Triangular tungsten sheet, kept flat in dynamics."""
     height = np.sqrt(3) * R0
-    atoms = Atoms("W2", positions=[[0, 0, 0], [R0 / 2, height / 2, 0]], cell=[R0, height, 20.0], pbc=(True, True, False))
+    atoms = Atoms(
+        "W2", positions=[[0, 0, 0], [R0 / 2, height / 2, 0]], cell=[R0, height, 20.0], pbc=(True, True, False)
+    )
     atoms = atoms.repeat((2, 1, 1))
     atoms.set_constraint(FixCartesian(range(len(atoms)), mask=(False, False, True)))
     return atoms
@@ -59,10 +61,10 @@ def setfl_calculator(path):
 
 
 def ace(elements, order, degree):
-    """A potential with random coefficients that fall with the degree, on top of the repulsive core."""
+    """A potential with small random coefficients beside the repulsive core: a crystal that stays one."""
     basis = ACEBasis(elements, order=order, degree=degree, cutoff=4.0)
     rng = np.random.default_rng(order)
-    return LinearACE(basis, rng.normal(0, 0.02, len(basis)), E0={elements[0]: -1.5})
+    return LinearACE(basis, rng.normal(0, 0.002, len(basis)), E0={elements[0]: -1.5})
 
 
 def nrltb(kpts=(1, 1, 1)):

@@ -41,8 +41,7 @@ class Morse(PairCalculator):
         s_p = strength[pairs.centres()] * strength[pairs.j_p]
         g_pc = (s_p * slope_p / np.maximum(r_p, 1e-300))[:, None] * d_pc / 2
         energies_i = np.bincount(pairs.centres(), s_p * e_p / 2, minlength=len(numbers_i))
-        found = Evaluation.from_gradients(energies_i, g_pc, pairs)
-        return found
+        return Evaluation.from_gradients(energies_i, g_pc, pairs)
 
     def pair(self, r):
         x = np.exp(-1.36 * (r - 2.87))
@@ -64,8 +63,12 @@ class Permissive(Morse):
         try:
             return super()._results(atoms)
         except (ValueError, ArithmeticError):
-            n = len(atoms)
-            return {"energy": 1.0, "free_energy": 1.0, "energies": np.ones(n), "forces": np.zeros((n, 3)), "stress": np.zeros(6)}  # fmt: skip
+            return {
+                "energy": 1.0,
+                "free_energy": 1.0,
+                "forces": np.zeros((len(atoms), 3)),
+                "stress": np.zeros(6),
+            }
 
 
 # Physics
@@ -73,7 +76,9 @@ class Permissive(Morse):
 
 class FirstAtomIsSpecial(Morse):
     def spoil(self, results, atoms):
-        results["energy"] += 1e-7 * (atoms.numbers[0] == 29) * np.sin(atoms.positions[1, 0] - atoms.positions[0, 0])
+        results["energy"] += (
+            1e-7 * (atoms.numbers[0] == 29) * np.sin(atoms.positions[1, 0] - atoms.positions[0, 0])
+        )
         return results
 
 
@@ -110,7 +115,9 @@ class NearestImagesOnly(Morse):
         near = pairs.shifts @ np.linalg.inv(cell) if abs(np.linalg.det(cell)) > 0 else pairs.shifts
         keep = (np.abs(near) < 1.5).all(axis=1)[pairs.s_p]
         first_i = np.concatenate([[0], np.cumsum(np.add.reduceat(keep, pairs.first_i[:-1]))])
-        return super().evaluate(numbers_i, pairs._replace(first_i=first_i, j_p=pairs.j_p[keep], s_p=pairs.s_p[keep]))
+        return super().evaluate(
+            numbers_i, pairs._replace(first_i=first_i, j_p=pairs.j_p[keep], s_p=pairs.s_p[keep])
+        )
 
 
 class PerCellConstant(Morse):
@@ -159,7 +166,7 @@ class EnergiesDoNotSum(Morse):
 
 
 class NoFreeEnergy(Morse):
-    implemented_properties = ["energy", "forces", "stress", "energies"]
+    implemented_properties = ["energy", "forces", "stress", "energies"]  # noqa: RUF012
 
 
 class JumpAtCutoff(Morse):
@@ -220,11 +227,13 @@ class FarImagesForgotten(Morse):
         near = np.abs(pairs.shifts).max(axis=1) < 15
         keep = near[pairs.s_p]
         first_i = np.concatenate([[0], np.cumsum(np.add.reduceat(keep, pairs.first_i[:-1]))])
-        return super().evaluate(numbers_i, pairs._replace(first_i=first_i, j_p=pairs.j_p[keep], s_p=pairs.s_p[keep]))
+        return super().evaluate(
+            numbers_i, pairs._replace(first_i=first_i, j_p=pairs.j_p[keep], s_p=pairs.s_p[keep])
+        )
 
 
 class ClaimsDipole(Morse):
-    implemented_properties = [*Morse.implemented_properties, "dipole"]
+    implemented_properties = [*Morse.implemented_properties, "dipole"]  # noqa: RUF012
 
 
 class SingleForces(Morse):
@@ -264,7 +273,7 @@ class WrapsTheAtoms(Morse):
 
 
 class ChargesMatter(Morse):
-    ignored_changes = set()
+    ignored_changes = frozenset()
 
     def spoil(self, results, atoms):
         results["energy"] += 1e-3 * (atoms.get_initial_charges() ** 2).sum()
@@ -392,7 +401,7 @@ class PeriodicAnyway(Morse):
 
 
 class Leak(Morse):
-    kept = []
+    kept = []  # noqa: RUF012
 
     def spoil(self, results, atoms):
         self.kept.append(results["forces"].copy())

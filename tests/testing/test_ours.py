@@ -7,7 +7,9 @@ from tests.testing.calculators import OURS, nrltb, silicon
 
 FAST = ("EAM2D, sheet", "NRLTB, Gamma", "LinearACE, two elements")
 """All checks of these run by default, of the others those that take no second."""
-SLOW_CHECKS = dict.fromkeys(("continuity", "memory", "spawn", "energy_drift", "energy_fluctuation"), "in the slow test")
+SLOW_CHECKS = dict.fromkeys(
+    ("continuity", "memory", "spawn", "energy_drift", "energy_fluctuation"), "in the slow test"
+)
 
 
 @pytest.mark.parametrize("name", FAST)
