@@ -1,8 +1,8 @@
 """Physics, fourth part: molecular dynamics that conserves energy and can be turned back.
 
 Velocity Verlet conserves, to fourth order in the time step, the energy plus a correction of second order (Hairer,
-Lubich and Wanner, Acta Numerica 12, 399 (2003)): H - dt^2/12 v.dF/dt - dt^2/24 F.a. Its drift shows in a fraction of the time
-that the plain energy's fluctuations would ask for.
+Lubich and Wanner, Acta Numerica 12, 399 (2003)): H - dt^2/12 v.dF/dt - dt^2/24 F.a. Its drift shows in a fraction of
+the time that the plain energy's fluctuations would ask for.
 """
 
 from typing import NamedTuple

@@ -4,8 +4,8 @@ The total energy of NRL tight binding is a sum of levels, without a pair term th
 overlap of two atoms approaches one, levels fall to minus infinity, and the energy falls by tens of electronvolts before
 the overlap matrix ceases to be positive definite. Measured for each set (an atom of the perfect crystal at ASE's
 lattice constant, moved towards its nearest neighbour in steps of a hundredth of the bond, kT 0.1 and 0.025 eV): the
-distance at which the energy ceases to rise, plus one step. Where that is within a sixth of the bond, so that thermal motion comes there
-(Si_spd, Pb_sp), the distance at which the energy is back at the crystal's.
+distance at which the energy ceases to rise, plus one step. Where that is within a sixth of the bond,
+so that thermal motion comes there (Si_spd, Pb_sp), the distance at which the energy is back at the crystal's.
 """
 
 CLOSEST = {
