@@ -1,6 +1,7 @@
 """Our calculators and others', with structures that they are made for, for tests and for docs/how-to-testing.md."""
 
 import tempfile
+from copy import deepcopy
 from functools import cache, partial
 from pathlib import Path
 
@@ -56,8 +57,13 @@ def setfl():
     return str(path)
 
 
-def setfl_calculator(path):
-    return EAM2D(path)
+@cache
+def table():
+    return EAM2D(setfl())
+
+
+def setfl_calculator():
+    return deepcopy(table())
 
 
 def ace(elements, order, degree):
@@ -75,7 +81,7 @@ def nrltb(kpts=(1, 1, 1)):
 OURS = {
     "EAM2D, sheet": (EAM2D, sheet, {}),
     "EAM2D, bcc": (EAM2D, bcc, {}),
-    "EAM2D, setfl": (lambda: EAM2D(setfl()), bcc, {}),
+    "EAM2D, setfl": (setfl_calculator, bcc, {}),
     "NRLTB, Gamma": (nrltb, silicon, SUPERCELL),
     "NRLTB, k-points": (partial(nrltb, {"density": 1.2, "gamma": True}), silicon, SUPERCELL | SKEWED),
     "LinearACE, order 1": (partial(ace, ("Cu",), 1, 8), copper, {}),

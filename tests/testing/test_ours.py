@@ -5,10 +5,13 @@ import pytest
 from ase_mlipgen.testing import check_calculator
 from tests.testing.calculators import OURS, nrltb, silicon
 
-FAST = ("EAM2D, sheet", "NRLTB, Gamma", "LinearACE, two elements")
+FAST = ("EAM2D, sheet", "LinearACE, two elements")
 """All checks of these run by default, of the others those that take no second."""
+SAME = ("LinearACE, order 1", "LinearACE, order 2", "EAM2D, bcc")
+"""Nothing in them that the others have not: in the slow test only."""
 SLOW_CHECKS = dict.fromkeys(
-    ("continuity", "memory", "spawn", "energy_drift", "energy_fluctuation"), "in the slow test"
+    ("continuity", "memory", "spawn", "energy_drift", "energy_fluctuation", "time_reversal"),
+    "in the slow test",
 )
 
 
@@ -18,7 +21,7 @@ def test_all(name):
     assert check_calculator(make, atoms(), skip=skip).passed
 
 
-@pytest.mark.parametrize("name", [name for name in OURS if name not in FAST])
+@pytest.mark.parametrize("name", [name for name in OURS if name not in (*FAST, *SAME)])
 def test_all_but_the_slow(name):
     make, atoms, skip = OURS[name]
     assert check_calculator(make, atoms(), skip={**SLOW_CHECKS, **skip}).passed
