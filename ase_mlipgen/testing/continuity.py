@@ -31,21 +31,22 @@ def continuity(subject: Subject, found: Findings) -> None:
 @check("P12", "collision", "physics", "two atoms that approach to a hundredth of a bond repel, or are refused by name",
        "add a repulsive core, or raise a ValueError that names the atoms and their distance")  # fmt: skip
 def collision(subject: Subject, found: Findings) -> None:
-    """Press two atoms together, alone and in the crystal: once the energy rises it does not fall again."""
-    bond = subject.bond
-    distances = np.geomspace(0.8, 0.01, 80) * bond
-    for what, at in (
-        ("pair", _pair(subject, *nearest(subject.atoms)[:2])),
-        ("in the crystal", _pressed(subject)),
-    ):
-        energies = []
+    """Press two atoms together, in the crystal from its bond on, and alone: once the energy rises it does not fall again.
+
+    A pair alone may bind at a shorter distance than the crystal: it begins at 0.8 of the bond.
+    """
+    i, j, bond, _ = nearest(subject.atoms)
+    for what, at, start in (("in the crystal", _pressed(subject), 1.0), ("pair", _pair(subject, i, j), 0.8)):
+        distances = np.concatenate([np.linspace(start, 0.5, 60), np.geomspace(0.5, 0.01, 41)[1:]]) * bond
+        energies, refused = [], False
         for r in distances:
             try:
                 energies.append(at(float(r))[0])
             except Exception as error:
                 found.expect(is_named(error), f"{what} at {r / bond:.3f} of a bond: {describe(error)}")
+                refused = True
                 break
-        fall, k = _fall(np.array(energies))
+        fall, k = _fall(np.array(energies), refused)
         where = f"{what}, at {distances[k] / bond:.3f} of a bond" if fall > 0 else what
         found.measure(f"fall of the energy, {where}", fall, (1e-9, "eV"))
 
@@ -128,15 +129,18 @@ def _pressed(subject: Subject) -> Path:
     return at
 
 
-def _fall(energies: Floats) -> tuple[float, int]:
-    """Return how far the energy falls after it began to rise, and where; inward, distances shrink."""
+def _fall(energies: Floats, refused: bool) -> tuple[float, int]:
+    """Return how far the energy falls after it began to rise, and where; inward, distances shrink.
+
+    Atoms that are refused while they still attract may have been about to bind.
+    """
     if len(energies) == 0:
         return 0.0, 0
     if not np.isfinite(energies).all():
         return float("inf"), int(np.flatnonzero(~np.isfinite(energies))[0])
     rises = np.flatnonzero(np.diff(energies) > 0)
     if len(rises) == 0:
-        return float(energies[0] - energies[-1]), len(energies) - 1
+        return (0.0, 0) if refused else (float(energies[0] - energies[-1]), len(energies) - 1)
     after = energies[rises[0] :]
     falls = np.maximum.accumulate(after) - after
     k = int(np.argmax(falls))

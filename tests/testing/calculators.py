@@ -17,8 +17,9 @@ from matscipy.calculators.eam import EAM as MatscipyEAM
 from ase_mlipgen import EAM2D, NRLTB, ACEBasis, DefectTrainer, LinearACE, Vacancy
 
 R0 = 2.7271057
+R_IN = 2.1
+"""Å: the data of `fitted` reach down to there; the expansion ends, and the core alone goes on."""
 SUPERCELL = {"supercell": "the k-points of a supercell are others"}
-HOLE = {"collision": "no data come to 0.7 of a bond, where a fit may leave a hole of some eV before the core"}
 SKEWED = {"skewed_cell": "a density makes another mesh for other cell vectors"}
 
 
@@ -70,7 +71,7 @@ def setfl_calculator():
 @cache
 def fitted(order):
     """A potential of copper as users make them, from cells with a vacancy and perfect ones, labelled by EMT."""
-    basis = ACEBasis(["Cu"], order=order, degree=9, cutoff=3.5)
+    basis = ACEBasis(["Cu"], order=order, degree=5 if order == 1 else 9, cutoff=3.5, r_in=R_IN)
     return DefectTrainer(
         copper(), Vacancy(), EMT, basis, 2, 40, 2, amplitude=0.12, n_perfect=20, matching=None,
         observations=("energy", "forces", "stress"), progress=False,
@@ -95,10 +96,10 @@ OURS = {
     "EAM2D, setfl": (setfl_calculator, bcc, {}),
     "NRLTB, Gamma": (nrltb, silicon, SUPERCELL),
     "NRLTB, k-points": (partial(nrltb, {"density": 1.2, "gamma": True}), silicon, SUPERCELL | SKEWED),
-    "LinearACE, order 1": (lambda: deepcopy(fitted(1)), copper, HOLE),
-    "LinearACE, order 2": (lambda: deepcopy(fitted(2)), copper, HOLE),
-    "LinearACE, order 3": (lambda: deepcopy(fitted(3)), copper, HOLE),
-    "LinearACE, order 4": (lambda: deepcopy(fitted(4)), copper, HOLE),
+    "LinearACE, order 1": (lambda: deepcopy(fitted(1)), copper, {}),
+    "LinearACE, order 2": (lambda: deepcopy(fitted(2)), copper, {}),
+    "LinearACE, order 3": (lambda: deepcopy(fitted(3)), copper, {}),
+    "LinearACE, order 4": (lambda: deepcopy(fitted(4)), copper, {}),
     "LinearACE, two elements": (alloy_ace, alloy, {}),
 }
 OTHERS = {
