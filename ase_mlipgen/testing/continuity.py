@@ -31,7 +31,7 @@ def continuity(subject: Subject, found: Findings) -> None:
 @check("P12", "collision", "physics", "two atoms that approach to a hundredth of a bond repel, or are refused by name",
        "add a repulsive core, or raise a ValueError that names the atoms and their distance")  # fmt: skip
 def collision(subject: Subject, found: Findings) -> None:
-    """Press two atoms together, in the crystal from its bond on, and alone: once the energy rises it does not fall again.
+    """Press two atoms together, in the crystal from its bond on, and alone: once it rises the energy does not fall.
 
     A pair alone may bind at a shorter distance than the crystal: it begins at 0.8 of the bond.
     """

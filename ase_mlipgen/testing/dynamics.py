@@ -8,7 +8,8 @@ the time that the plain energy's fluctuations would ask for.
 from typing import NamedTuple
 
 import numpy as np
-from ase import units
+import numpy.typing as npt
+from ase import Atoms, units
 
 from ase_mlipgen.testing.checks import Check, Findings, NotApplicable, check
 from ase_mlipgen.testing.subject import Floats, Subject
@@ -78,7 +79,7 @@ def time_reversal(subject: Subject, found: Findings) -> None:
 CHECKS: tuple[Check, ...] = (energy_drift, energy_fluctuation, time_reversal)
 
 
-def _start(subject: Subject):  # type: ignore[no-untyped-def]
+def _start(subject: Subject) -> tuple[float, Atoms, Floats]:
     """Return a time step of a sixtieth of the fastest period, atoms, and velocities; constraints hold."""
     if "forces" not in subject.properties:
         raise NotApplicable("forces are not in implemented_properties")
@@ -93,7 +94,7 @@ def _start(subject: Subject):  # type: ignore[no-untyped-def]
     return 2 * np.pi / _fastest(subject, atoms, free_ic) / 60, atoms, velocities
 
 
-def _fastest(subject: Subject, atoms, free_ic) -> float:  # type: ignore[no-untyped-def]
+def _fastest(subject: Subject, atoms: Atoms, free_ic: npt.NDArray[np.bool_]) -> float:
     """Return the largest angular frequency, by power iteration on differences of forces, ASE's unit."""
     calculator, root = subject.new(), np.sqrt(atoms.get_masses()[:, None])
     v_ic = subject.rng("frequency").normal(size=(len(atoms), 3)) * free_ic
@@ -110,7 +111,7 @@ def _fastest(subject: Subject, atoms, free_ic) -> float:  # type: ignore[no-unty
         if not np.linalg.norm(v_ic) > 0:
             break
     slowest = 2 * np.pi / (500 * units.fs)
-    return max(np.sqrt(square) * 1.1, slowest)
+    return max(float(np.sqrt(square)) * 1.1, slowest)
 
 
 def _verlet(subject: Subject, positions: Floats, velocities: Floats, dt: float, n_steps: int) -> Trajectory:
