@@ -12,9 +12,9 @@ from ase import Atoms
 from ase.data import chemical_symbols
 
 from ase_mlipgen.testing.checks import Check, Findings, NotApplicable, check
-from ase_mlipgen.testing.copies import START_LIMIT
+from ase_mlipgen.testing.copies import START_LIMIT, payload
 from ase_mlipgen.testing.subject import Subject
-from ase_mlipgen.testing.worker import Answer, Forked
+from ase_mlipgen.testing.worker import Answer, Forked, Fresh
 
 FAMILY = {"ValueError", "CalculatorError", "CalculatorSetupError", "InputError"}
 """Exceptions that say: the input is wrong. ASE's own derive from CalculatorError."""
@@ -151,10 +151,25 @@ def recovery(subject: Subject, found: Findings) -> None:
 CHECKS: tuple[Check, ...] = (*REFUSALS[:7], unknown_element, *REFUSALS[7:], recovery)
 
 
-def _worker(subject: Subject) -> Forked:
-    if "fork" not in multiprocessing.get_all_start_methods():
-        raise NotApplicable("no fork on this platform, so nothing would stop a hang")
-    return Forked(subject.new)
+def _worker(subject: Subject) -> Forked | Fresh:
+    """Return a process that evaluates the good atoms: a forked one, or where that fails (devices) a new one."""
+    reasons = []
+    if "fork" in multiprocessing.get_all_start_methods():
+        forked = Forked(subject.new)
+        answer = forked.ask(subject.atoms, START_LIMIT)
+        if answer.energy is not None:
+            return forked
+        forked.close()
+        reasons.append(f"forked: {answer.missing or answer.text[:80]}")
+    fresh = Fresh(payload(subject))
+    answer = fresh.ask(subject.atoms, START_LIMIT)
+    if answer.energy is not None:
+        return fresh
+    fresh.close()
+    reasons.append(f"new: {answer.missing or answer.text[:80]}")
+    raise NotApplicable(
+        f"no process evaluates the good atoms, so that nothing would stop a hang ({'; '.join(reasons)})"
+    )
 
 
 def _check_refused(subject: Subject, found: Findings, structures: dict[str, Atoms], words: str) -> None:

@@ -96,7 +96,8 @@ def own_arrays(subject: Subject, found: Findings) -> None:
         subject.evaluate(subject.rattled(f"other {k}"), calculator)
     for name, value in held.items():
         found.expect(
-            np.array_equal(value, kept[name], equal_nan=True), f"{name} was overwritten by a later call"
+            np.array_equal(value, kept[name], equal_nan=True),
+            f"results['{name}'] was overwritten by a later call",
         )
     again = subject.evaluate(atoms, calculator)
     for name in ("forces", "stress"):

@@ -89,9 +89,9 @@ def fork(subject: Subject, found: Findings) -> None:
        "make the calculator or the factory importable by name, without local functions in its state")  # fmt: skip
 def spawn(subject: Subject, found: Findings) -> None:
     """Send the factory if it pickles, else a calculator."""
-    payload = _payload(subject)
+    data = payload(subject)
     atoms = subject.rattled()
-    with Fresh(payload) as child:
+    with Fresh(data) as child:
         _check_answer(
             found, "new interpreter", child.ask(atoms, START_LIMIT), subject.evaluate(atoms), len(atoms)
         )
@@ -173,7 +173,7 @@ def _energy_or_none(calculator: Any, atoms: Atoms) -> float | None:
         return None
 
 
-def _payload(subject: Subject) -> bytes:
+def payload(subject: Subject) -> bytes:
     """Return the factory or a calculator, pickled for an interpreter that does not have the caller's main program."""
     reasons = []
     for given in (subject.given, subject.new()):

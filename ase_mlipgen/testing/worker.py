@@ -13,6 +13,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import IO, Any, NamedTuple, Self
 
 from ase import Atoms
@@ -45,7 +46,7 @@ class Forked:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop()
+        self.close()
 
     def ask(self, atoms: Atoms, seconds: float) -> Answer:
         """Evaluate atoms in the child, within so many seconds."""
@@ -58,7 +59,7 @@ class Forked:
             missing = f"no answer within {seconds:g} s"
         except (EOFError, BrokenPipeError, ConnectionResetError):
             missing = "the process died"
-        self._stop()
+        self.close()
         return Answer(missing=missing)
 
     def _start(self) -> None:
@@ -70,7 +71,8 @@ class Forked:
             self._child.start()
         far.close()
 
-    def _stop(self) -> None:
+    def close(self) -> None:
+        """End the child."""
         if self._child is not None:
             self._child.kill()
             self._child.join()
@@ -79,38 +81,55 @@ class Forked:
 
 
 class Fresh:
-    """A new interpreter; needs a factory or calculator that pickles."""
+    """A new interpreter; needs a factory or calculator that pickles. `ask` starts it anew after a hang."""
 
     def __init__(self, payload: bytes) -> None:
-        code = "from ase_mlipgen.testing.worker import serve; serve()"
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-        self._child = subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-        )
-        self._send(payload)
+        self._payload = payload
+        self._child: Any = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._child.kill()
-        self._child.communicate()
+        self.close()
 
     def ask(self, atoms: Atoms, seconds: float) -> Answer:
         """Evaluate atoms in the child, within so many seconds."""
+        data = None
         try:
-            self._send(pickle.dumps(_content(atoms)))
+            if self._child is None:
+                self._start()
+            _write(self._child.stdin, pickle.dumps(_content(atoms)))
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._child.stdout, selectors.EVENT_READ)
+                if not selector.select(seconds):
+                    self.close()
+                    return Answer(missing=f"no answer within {seconds:g} s")
+            data = _read(self._child.stdout)
         except BrokenPipeError:
+            pass
+        if data is None:
+            self.close()
             return Answer(missing="the process died")
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._child.stdout, selectors.EVENT_READ)  # type: ignore[arg-type]
-            if not selector.select(seconds):
-                return Answer(missing=f"no answer within {seconds:g} s")
-        data = _read(self._child.stdout)  # type: ignore[arg-type]
-        return Answer(missing="the process died") if data is None else Answer(*pickle.loads(data))
+        return Answer(*pickle.loads(data))
 
-    def _send(self, data: bytes) -> None:
-        _write(self._child.stdin, data)  # type: ignore[arg-type]
+    def _start(self) -> None:
+        code = "from ase_mlipgen.testing.worker import serve; serve()"
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+        self._child = subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        )
+        _write(self._child.stdin, self._payload)
+
+    def close(self) -> None:
+        """End the child."""
+        if self._child is not None:
+            self._child.kill()
+            for stream in (self._child.stdin, self._child.stdout):
+                with suppress(BrokenPipeError):
+                    stream.close()
+            self._child.wait()
+        self._child = None
 
 
 def limit_memory() -> None:
@@ -134,8 +153,12 @@ def serve() -> None:
     assert payload is not None
     given = pickle.loads(payload)
     calculator = given if isinstance(given, BaseCalculator) else given()
+    warm = False
     while (data := _read(source)) is not None:
         _write(sink, pickle.dumps(tuple(_answer(calculator, pickle.loads(data)))))
+        if not warm:
+            limit_memory()
+            warm = True
 
 
 def _serve_pipe(make: Callable[[], Any], pipe: Any) -> None:

@@ -3,6 +3,7 @@
 `MUTANTS` names for each check of the contract the mutants that it must catch.
 """
 
+import multiprocessing
 import os
 import threading
 import time
@@ -363,6 +364,15 @@ class NoTurns(Morse):
 class FailsAfterFork(Morse):
     def _results(self, atoms):
         if os.getpid() != PARENT:
+            raise RuntimeError("the device belongs to another process")
+        return super()._results(atoms)
+
+
+class NotAfterFork(Morse):
+    """No mutant: it keeps what it can where processes cannot be forked."""
+
+    def _results(self, atoms):
+        if multiprocessing.parent_process() is not None:
             raise RuntimeError("the device belongs to another process")
         return super()._results(atoms)
 
