@@ -3,6 +3,7 @@
 A check gets a `Subject` and notes what it sees in `Findings`; `run` turns these into a row of the report.
 """
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -92,7 +93,8 @@ def run(check: Check, subject: Subject, loosened: float = 1.0) -> Row:
         note = f"raised {type(error).__name__}: {_first_line(error)}"
     seconds = time.perf_counter() - start
     return Row(
-        check.number, check.name, check.topic, check.promise, worst, tolerance, unit, verdict, note, check.remedy,
+        check.number, check.name, check.topic, check.promise, worst, tolerance, unit, verdict,
+        re.sub(r" at 0x[0-9a-f]+", "", note), check.remedy,
         seconds,
     )  # fmt: skip
 

@@ -313,6 +313,10 @@ class SetLeavesResults(Morse):
         self.parameters.update(kwargs)
         return kwargs
 
+    def spoil(self, results, atoms):
+        results["energy"] *= self.parameters["scale"]
+        return results
+
 
 class SharedArray(Morse):
     def spoil(self, results, atoms):

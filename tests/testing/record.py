@@ -1,4 +1,7 @@
-"""Write docs/results/contract.csv and the tables of docs/how-to-testing.md: ``python -m tests.testing.record``."""
+"""Write docs/results/contract.csv and the tables of docs/how-to-testing.md: ``python -m tests.testing.record``, or with names.
+
+Without names all calculators are checked, with names these; the rows of the others stay.
+"""
 
 import csv
 import sys
@@ -6,7 +9,7 @@ import warnings
 from importlib.metadata import version
 from pathlib import Path
 
-from ase_mlipgen.testing import CHECKS, check_calculator
+from ase_mlipgen.testing import CHECKS, Row, check_calculator
 from tests.testing.calculators import OTHERS, OURS
 
 ROOT = Path(__file__).parents[2]
@@ -20,21 +23,28 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 """Columns of the first table: the worst of several calculators."""
 
 
-def record() -> None:
-    """Check all calculators and write the rows."""
+def record(names: list[str]) -> None:
+    """Check calculators and put their rows in the place of those that are kept."""
     versions = " ".join(f"{name} {version(name)}" for name in ("ase", "matscipy", "numpy", "scipy"))
+    kept = {name: [row for row in rows() if row["calculator"] == name] for name in (*OURS, *OTHERS)}
+    for name in names:
+        make, atoms, skip = {**OURS, **OTHERS}[name]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            report = check_calculator(make, atoms(), skip=skip, raise_on_failure=False)
+        kept[name] = [_as_text(name, versions, row) for row in report.rows]
+        print(f"{name}: {len(report.failed)} broken", file=sys.stderr, flush=True)
     with RESULTS.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(FIELDS)
-        for name, (make, atoms, skip) in {**OURS, **OTHERS}.items():
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                report = check_calculator(make, atoms(), skip=skip, raise_on_failure=False)
-            for row in report.rows:
-                figures = ["" if x is None else f"{x:.2e}" for x in (row.worst, row.tolerance)]
-                note = row.note.replace("\n", " ")[:200] if row.verdict != "passed" else ""
-                writer.writerow([name, versions, row.number, row.name, *figures, row.unit, row.verdict, note])
-            print(f"{name}: {len(report.failed)} broken", file=sys.stderr, flush=True)
+        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(row for some in kept.values() for row in some)
+
+
+def _as_text(calculator: str, versions: str, row: Row) -> dict[str, str]:
+    figures = ["" if x is None else f"{x:.2e}" for x in (row.worst, row.tolerance)]
+    note = row.note.replace("\n", " ")[:200] if row.verdict != "passed" else ""
+    values = (calculator, versions, row.number, row.name, *figures, row.unit, row.verdict, note)
+    return dict(zip(FIELDS, values, strict=True))
 
 
 def rows() -> list[dict[str, str]]:
@@ -101,6 +111,5 @@ def _verdict(row: dict[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    if "--tables-only" not in sys.argv:
-        record()
+    record(sys.argv[1:] or [*OURS, *OTHERS])
     write_page()

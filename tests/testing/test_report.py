@@ -160,5 +160,7 @@ def test_command_line_fails(tmp_path):
 
 def test_bad_structures_where_a_fork_does_not_work():
     """As with a device that belongs to the parent: a new interpreter takes the fork's place."""
-    report = check_calculator(mutants.NotAfterFork, mutants.crystal(), checks=["nan_positions", "unknown_element"])
+    report = check_calculator(
+        mutants.NotAfterFork, mutants.crystal(), checks=["nan_positions", "unknown_element"]
+    )
     assert [row.verdict for row in report.rows] == ["passed", "passed"]
