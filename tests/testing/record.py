@@ -1,4 +1,4 @@
-"""Write docs/results/contract.csv and the tables of docs/how-to-testing.md: ``python -m tests.testing.record``, or with names.
+"""Write docs/results/contract.csv and the tables of docs/how-to-testing.md: ``python -m tests.testing.record``.
 
 Without names all calculators are checked, with names these; the rows of the others stay.
 """
