@@ -87,7 +87,7 @@ def _allowed(name: str, kept: dict[tuple[str, str], dict[str, str]]) -> str:
         if row["unit"] == "violations":
             return ""
         if row["tolerance"]:
-            return f"{float(row['tolerance']):.0e} {row['unit']}".strip()
+            return f"{float(row['tolerance']):.3g} {row['unit']}".strip()
     return ""
 
 
