@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         training_cell,
         triangular_lattice,
     )
+    from ase_mlipgen.registration import register
     from ase_mlipgen.result import TrainingResult
     from ase_mlipgen.trainer import DataTrainer, DefectTrainer
 
@@ -40,6 +41,7 @@ _ROOMS = {
     "training_cell": "defects",
     "simulation_cell": "defects",
     "read_data": "data",
+    "register": "registration",
 }
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
     "Vacancy",
     "__version__",
     "read_data",
+    "register",
     "simulation_cell",
     "training_cell",
     "triangular_lattice",

@@ -16,9 +16,8 @@ from ase import Atoms
 from matscipy.neighbours import neighbour_list
 
 from ase_mlipgen.jit import kernel
+from ase_mlipgen.sanity import check_count, check_structure
 
-# Three unit vectors that span less than this volume count as dependent.
-DEGENERATE = 1e-8
 # Shifts in a box of up to this many are all tabulated.
 SMALL_BOX = 1000
 # Bins that matscipy may use along non-periodic directions; atoms beyond the last are searched more slowly.
@@ -113,7 +112,8 @@ class NeighborList:
         Raises
         ------
         ValueError
-            No atoms; positions or cell not finite; zero or dependent cell vectors along periodic directions.
+            No atoms; positions or cell not finite, or too far out; zero or dependent cell vectors along periodic
+            directions, or images closer than 0.1 Å; atoms so dense that their pairs would fill the memory.
         CoincidentAtomsError
             Two atoms in one place when a list is built; while it is kept, `check_distinct` tells.
         """
@@ -163,8 +163,9 @@ def check_distinct(pairs: Pairs) -> None:
 
 
 def _build(atoms: Atoms, positions: Floats, reach: float) -> _Built:
-    _check(atoms, positions)
+    check_structure(atoms, positions)
     origin, cell = _search_cell(positions, atoms.cell.array, atoms.pbc, reach)
+    check_count(positions - origin, cell, atoms.pbc, reach)
     i_p, j_p, S_pc = neighbour_list(
         "ijS", positions=positions - origin, cell=cell, pbc=atoms.pbc, cutoff=reach, cell_origin=np.zeros(3)
     )
@@ -194,32 +195,6 @@ def _enumerate_images(S_pc: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int32
         S_pc, axis=0, return_inverse=True
     )  # atoms far outside the cell: shifts are scattered
     return s_p.astype(np.int32).ravel(), images.astype(np.int64)
-
-
-def _check(atoms: Atoms, positions: Floats) -> None:
-    if len(positions) == 0:
-        raise ValueError("the Atoms object is empty: expected at least one atom")
-    bad = np.flatnonzero(~np.isfinite(positions).all(axis=1))
-    if len(bad):
-        raise ValueError(
-            f"position of atom {bad[0]} is {positions[bad[0]].tolist()} ({len(bad)} atoms in all): "
-            f"expected finite numbers; look at the step that moved the atoms"
-        )
-    periodic = atoms.cell.array[atoms.pbc]
-    if not np.isfinite(atoms.cell.array).all():
-        raise ValueError(f"cell {atoms.cell.array.tolist()} is not finite: expected three vectors in Å")
-    lengths = np.linalg.norm(periodic, axis=1)
-    if (lengths == 0).any():
-        raise ValueError(
-            f"cell {atoms.cell.array.tolist()} has a zero vector along a periodic direction "
-            f"(pbc {atoms.pbc.tolist()}): set the vector, or pbc to False there"
-        )
-    unit = periodic / lengths[:, None]
-    if len(periodic) and np.linalg.svd(unit, compute_uv=False).min() < DEGENERATE:
-        raise ValueError(
-            f"cell vectors {periodic.tolist()} along the periodic directions are linearly dependent: "
-            f"expected vectors that span {len(periodic)} dimensions"
-        )
 
 
 def _search_cell(

@@ -11,7 +11,7 @@ import ase_mlipgen
 
 PACKAGE = Path(ase_mlipgen.__file__).parent
 LEVELS = [
-    {"durable", "jit", "lapack", "simd", "symmetry", "threads", "workspace"},
+    {"durable", "jit", "lapack", "sanity", "simd", "symmetry", "threads", "workspace"},
     {"ace", "eam", "executors", "neighbors", "progress", "tightbinding"},
     {"basis", "elasticity"},
     {"export", "posterior"},
@@ -25,6 +25,8 @@ LEVELS = [
     {"report"},
     {"config"},
     {"cli"},
+    {"registration", "testing"},
+    {"plugin"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 NUMBERS_ONLY = {
@@ -82,6 +84,22 @@ def test_imports_run_one_way(path):
         if target == "__version__":
             continue
         assert target == room or LEVEL[target] < LEVEL[room], f"{path} ({room}) imports {name}: not below it"
+
+
+def test_the_contract_knows_no_calculator_of_ours():
+    """It serves others' calculators: NumPy, ASE and the standard library suffice."""
+    for path in (PACKAGE / "testing").glob("*.py"):
+        for name in imports(path):
+            top = name.split(".")[0]
+            assert top in {"numpy", "ase"} | sys.stdlib_module_names or name.startswith(
+                "ase_mlipgen.testing"
+            ), f"{path} imports {name}"
+
+
+def test_only_the_entry_point_loads_the_plug_in():
+    for path in sources():
+        assert path.name == "plugin.py" or "ase_mlipgen.plugin" not in set(imports(path)), path
+        assert path.name == "plugin.py" or not any(n.startswith("ase._4") for n in imports(path)), path
 
 
 def test_calculators_do_not_import_one_another():

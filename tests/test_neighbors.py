@@ -150,11 +150,39 @@ def test_lone_atom_has_no_pairs():
         (Atoms("H", pbc=True), "zero vector along a periodic direction"),
         (Atoms("H", cell=[[1, 0, 0], [2, 0, 0], [0, 0, 3]], pbc=True), "linearly dependent"),
         (Atoms("H", cell=[[1, 0, 0], [0, np.nan, 0], [0, 0, 3]], pbc=True), "not finite"),
+        (Atoms("H", cell=[1e-3] * 3, pbc=True), r"within 0\.001 Å of its own periodic image"),
+        (Atoms("H", cell=[1e-3, 4, 4], pbc=(True, False, True)), r"cell .* within 0\.001 Å"),
+        (Atoms("H", cell=[[4, 0, 0], [4, 1e-6, 0], [0, 0, 4]], pbc=True), r"within 1e-06 Å"),
+        (Atoms("H2", positions=[[0, 0, 0], [1e12, 0, 0]]), r"position of atom 1 .* within 1e\+08 Å"),
+        (
+            Atoms("H200", positions=np.random.default_rng(0).random((200, 3)) / 5, cell=[0.2] * 3, pbc=True),
+            r"about 2\.\de\+06 neighbours within 3 Å",
+        ),
+        (
+            Atoms(np.ones(60_000), positions=np.random.default_rng(0).random((60_000, 3))),
+            "about 6e.04 neighbours",
+        ),
     ],
 )
 def test_senseless_atoms(atoms, message):
     with pytest.raises(ValueError, match=message):
         pairs(atoms, 3.0)
+
+
+def test_thin_but_sensible_cells_are_searched():
+    """A skewed description of a crystal has heights of a hundredth of its bonds."""
+    atoms = bulk("Cu", cubic=True)
+    expected = np.sort(np.linalg.norm(pairs(atoms, 4.0).vectors(), axis=1))
+    atoms.set_cell(np.array([[1, 60, 0], [0, 1, 0], [0, 0, 1]]) @ atoms.cell.array)
+    found = np.sort(np.linalg.norm(pairs(atoms, 4.0).vectors(), axis=1))
+    np.testing.assert_allclose(found, expected, atol=1e-10)
+
+
+def test_pairs_beyond_the_memory_are_refused(monkeypatch):
+    monkeypatch.setattr("ase_mlipgen.sanity._memory", lambda: 1e6)
+    with pytest.raises(ValueError, match=r"the 4000 atoms have about .* GiB"):
+        pairs(bulk("Cu", cubic=True).repeat(10), 6.0)
+    pairs(bulk("Cu", cubic=True), 6.0)
 
 
 def test_nan_after_a_build_is_noticed():

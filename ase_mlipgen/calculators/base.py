@@ -11,8 +11,10 @@ ASE's results.
 Enter at `PairCalculator.calculate`.
 """
 
+import os
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from threading import RLock
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -63,13 +65,29 @@ class Evaluation(NamedTuple):
         return cls(energies_i, *sum_gradients(*pairs, gradient_pc))
 
 
+class _Turn:
+    """A lock that one thread may take again, and that a forked child finds open."""
+
+    def __init__(self) -> None:
+        self._lock, self._process = RLock(), os.getpid()
+
+    def __enter__(self) -> None:
+        if self._process != os.getpid():
+            self._lock, self._process = RLock(), os.getpid()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
 class PairCalculator(StrainProperties):
     """ASE calculator of a potential that is a function of pair vectors.
 
     A subclass has `cutoff`, `elements` and `evaluate`, ready before it calls ``super().__init__``; and
     `sparse_hessian` if it knows its second derivatives; ``hessian``, ``dynamical_matrix`` and those by strain are
     properties then (see `elasticity`). `apply_hessian` is its own too if there is a way without the matrix.
-    One calculator serves one thread at a time; copies are independent, and pickles carry no results.
+    Threads that share a calculator take turns at `get_property` and get what belongs to their atoms; copies are
+    independent and work side by side; pickles carry no results.
 
     Parameters
     ----------
@@ -82,6 +100,13 @@ class PairCalculator(StrainProperties):
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012
     discard_results_on_any_change = True
     ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012
+    _turn: _Turn
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make the lock here, because copies and pickles are made without ``__init__``."""
+        made = super().__new__(cls)
+        made._turn = _Turn()
+        return made
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -197,7 +222,8 @@ class PairCalculator(StrainProperties):
         """
         if format not in ("sparse", "dense"):
             raise ValueError(f"format = {format!r}: expected 'sparse' or 'dense'")
-        H = self._hessian(atoms)
+        with self._turn:
+            H = self._hessian(atoms)
         if divide_by_masses:
             scale = sp.diags(np.repeat(atoms.get_masses() ** -0.5, 3))
             H = (scale @ H @ scale).tocsr()
@@ -235,7 +261,8 @@ class PairCalculator(StrainProperties):
             )
         if not np.isfinite(v_vic).all():
             raise ValueError("v contains NaN or infinity: expected finite displacements in Å")
-        return self._hessian_products(atoms, v_vic.reshape(-1, len(atoms), 3)).reshape(v_vic.shape)
+        with self._turn:
+            return self._hessian_products(atoms, v_vic.reshape(-1, len(atoms), 3)).reshape(v_vic.shape)
 
     def strain_derivatives(self, atoms: Atoms) -> StrainDerivatives:
         """Return second derivatives of the energy by strain, at fixed scaled positions.
@@ -256,7 +283,8 @@ class PairCalculator(StrainProperties):
 
     def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
         """Return a result, as a copy also if it is a sparse matrix (ASE copies arrays only)."""
-        result = super().get_property(name, atoms, allow_calculation)
+        with self._turn:
+            result = super().get_property(name, atoms, allow_calculation)
         return result.copy() if isinstance(result, sp.csr_matrix) else result
 
     def export_properties(self) -> Properties:
@@ -273,7 +301,9 @@ class PairCalculator(StrainProperties):
         return super().set()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "results": {}, "neighbors": NeighborList(self.cutoff, self.neighbors.skin)}
+        state = {**self.__dict__, "results": {}, "neighbors": NeighborList(self.cutoff, self.neighbors.skin)}
+        del state["_turn"]
+        return state
 
     def _inputs(self, atoms: Atoms) -> tuple[npt.NDArray[np.int64], Pairs]:
         numbers_i = np.ascontiguousarray(atoms.numbers, dtype=np.int64)

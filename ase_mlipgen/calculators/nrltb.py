@@ -36,6 +36,7 @@ from ase_mlipgen.symmetry.sites import find_site_symmetry
 from ase_mlipgen.threads import available_threads
 from ase_mlipgen.tightbinding import slater_koster, spectrum
 from ase_mlipgen.tightbinding.bonds import Model
+from ase_mlipgen.tightbinding.closest import CLOSEST
 from ase_mlipgen.tightbinding.eigensolvers import Eigensolver, with_lapack, with_torch
 from ase_mlipgen.tightbinding.kpoints import KPoints, operations_of, reciprocal_rotations
 from ase_mlipgen.tightbinding.memory import available_memory
@@ -62,6 +63,10 @@ STRAIN = 5e-4
 
 MANY_TRANSLATIONS = 32
 """Supercells of this many primitive cells are solved at k-points; fewer translations are left to the group."""
+
+
+class CloseAtomsError(ValueError):
+    """Atoms closer than the parameters are good for."""
 
 
 class NRLTB(PairCalculator, GetOutputsMixin):
@@ -94,6 +99,9 @@ class NRLTB(PairCalculator, GetOutputsMixin):
         Who solves the eigenproblems of the blocks; torch is an extra of the package.
     symprec : float
         Å: operations that take every atom onto another this closely are used.
+    closest : float, optional
+        Å: closer atoms are refused, because the energy falls without end there. By default what was measured for the
+        parameter set (`ase_mlipgen.tightbinding.closest`), zero for parameters of one's own; zero switches it off.
     max_memory : float, optional
         Bytes; by default what is left on the machine. What needs more is refused before it starts.
     skin : float
@@ -118,7 +126,7 @@ class NRLTB(PairCalculator, GetOutputsMixin):
     Raises
     ------
     ValueError
-        An element, option, k-points, kT, symprec or memory that makes no sense.
+        An element, option, k-points, kT, symprec, closest or memory that makes no sense.
     ImportError
         torch is asked for and not there.
     """
@@ -136,6 +144,7 @@ class NRLTB(PairCalculator, GetOutputsMixin):
         solver: str = "auto",
         eigensolver: str = "lapack",
         symprec: float = 1e-7,
+        closest: float | None = None,
         max_memory: float | None = None,
         skin: float = 0.5,
         threads: int | None = None,
@@ -146,6 +155,9 @@ class NRLTB(PairCalculator, GetOutputsMixin):
         _check_choice("solver", solver, SOLVERS)
         _check_positive("kT", kT, "a smearing in eV, such as 0.025")
         _check_positive("symprec", symprec, "a distance in Å, such as 1e-7")
+        self.closest = CLOSEST.get(self.parameter_set.name, 0.0) if closest is None else float(closest)
+        if not (np.isfinite(self.closest) and self.closest >= 0):
+            raise ValueError(f"closest = {closest!r}: expected a distance in Å, or zero to allow any")
         if max_memory is not None:
             _check_positive("max_memory", max_memory, "a number of bytes, such as 8e9")
         p = self.parameter_set
@@ -160,6 +172,7 @@ class NRLTB(PairCalculator, GetOutputsMixin):
         self.parameters.update(
             parameter_set={k: np.asarray(v).tolist() for k, v in dataclasses.asdict(p).items() if k != "notes"},
             cutoff=cutoff, kT=self.kT, kpts=_plain(kpts), solver=solver, eigensolver=eigensolver, symprec=symprec,
+            closest=self.closest,
         )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -326,6 +339,7 @@ class NRLTB(PairCalculator, GetOutputsMixin):
     def _results(self, atoms: Atoms) -> dict[str, Any]:
         _, pairs = self._inputs(atoms)
         check_distinct(pairs)
+        self._check_closest(pairs)
         points = self._points(atoms)
         # Gamma alone makes blocks of irreps, and only Gamma of a perfect cell is folded.
         gamma = not points.scaled_kc.any()
@@ -413,6 +427,16 @@ class NRLTB(PairCalculator, GetOutputsMixin):
 
     def _n_threads(self) -> int:
         return self.threads or available_threads()
+
+    def _check_closest(self, pairs: PairList) -> None:
+        lengths = np.linalg.norm(pairs.vectors(), axis=1)
+        if lengths.size and lengths.min() < self.closest:
+            p = int(np.argmin(lengths))
+            raise CloseAtomsError(
+                f"atoms {pairs.centres()[p]} and {pairs.j_p[p]} (or a periodic image) are {lengths[p]:.4g} Å apart: "
+                f"below {self.closest:.4g} Å the parameters {self.parameter_set.name} attract without end; move them "
+                f"apart, or pass closest=0 to evaluate it all the same"
+            )
 
     def _check_results(self, results: Mapping[str, Any], pairs: PairList) -> None:
         if not (np.isfinite(results["energy"]) and np.isfinite(results["forces"]).all()):

@@ -12,9 +12,10 @@ from scipy.optimize import brentq
 from scipy.spatial.transform import Rotation
 
 from ase_mlipgen.calculators.base import NonFiniteEnergyError, UnknownElementError
-from ase_mlipgen.calculators.nrltb import CUTOFFS, NRLTB
+from ase_mlipgen.calculators.nrltb import CUTOFFS, NRLTB, CloseAtomsError
 from ase_mlipgen.labels import identity
 from ase_mlipgen.neighbors import CoincidentAtomsError
+from ase_mlipgen.tightbinding.closest import CLOSEST
 from ase_mlipgen.tightbinding.occupations import ElectronCountError
 from ase_mlipgen.tightbinding.parameters import find_parameters
 from ase_mlipgen.tightbinding.setup import RYDBERG
@@ -312,14 +313,48 @@ def test_atoms_that_make_no_sense(solver):
         (Atoms("SiC", [[0, 0, 0], [2, 0, 0]]), UnknownElementError, "NRLTB knows Si, not C"),
         (Atoms(), ValueError, "empty"),
         (twice, CoincidentAtomsError, "distinct places"),
-        (crowded, NonFiniteEnergyError, r"not positive definite.*closer together.*closest pair is at 0\.8"),
+        (crowded, CloseAtomsError, r"atoms \d+ and \d+ .* 0\.8229 Å apart: below 1\.83 Å.*closest=0"),
         (lost, ValueError, "position of atom 2"),
     ):
         with pytest.raises(error, match=message):
             calculator.get_potential_energy(atoms)
         assert calculator.results == {}
+    with pytest.raises(
+        NonFiniteEnergyError, match=r"not positive definite.*closer together.*closest pair is at 0\.8"
+    ):
+        NRLTB("Si", solver=solver, threads=1, closest=0).get_potential_energy(crowded)
     good = silicon(1, amplitude=0.1)
     assert calculator.get_potential_energy(good) == solved(good, "Si", solver=solver)["energy"]
+
+
+@pytest.mark.parametrize(
+    ("name", "repeat"), [("Si_sp", 1), ("C_sp", 1), ("Al_spd", 2), ("W_spd", 2), ("Fe_spd_para", 2)]
+)
+def test_the_energy_rises_down_to_the_closest_distance(name, repeat):
+    """And falls below: that is what the table says of an atom moved towards its neighbour."""
+    calculator = NRLTB(name, threads=1, closest=0)
+    atoms = bulk(calculator.elements[0], cubic=True).repeat(repeat)
+    distances = atoms.get_all_distances(mic=True, vector=True)[0, 1:]
+    j = int(np.argmin(np.linalg.norm(distances, axis=1)))
+    vector, bond = distances[j], np.linalg.norm(distances[j])
+
+    def energy(r):
+        moved = atoms.copy()
+        moved.positions[0] += vector * (1 - r / bond)
+        return calculator.get_potential_energy(moved)
+
+    closest = CLOSEST[name]
+    outer = [energy(r) for r in (0.95 * bond, (0.95 * bond + closest) / 2, closest)]
+    assert outer == sorted(outer)
+    assert energy(closest - 0.035 * bond) < outer[-1]
+
+
+def test_closest_is_a_distance():
+    assert NRLTB("Si").closest == 1.83
+    assert NRLTB(replace(find_parameters("Si"), name="mine")).closest == 0.0
+    for senseless in (-1.0, np.nan):
+        with pytest.raises(ValueError, match="closest = "):
+            NRLTB("Si", closest=senseless)
 
 
 @pytest.mark.parametrize(
