@@ -29,6 +29,10 @@ def properties(subject: Subject, found: Findings) -> None:
             continue
         try:
             value = subject.new().get_property(name, atoms)
+        except ArithmeticError as error:
+            # Further properties, such as elastic constants, may not exist where the atoms are not at rest.
+            found.expect(name not in SHAPES and bool(str(error)), f"{name} raised {type(error).__name__}")
+            continue
         except Exception as error:  # noqa: BLE001, RUF100  a property that cannot be had is the finding
             found.expect(False, f"{name} raised {type(error).__name__}: {str(error)[:100]}")
             continue
