@@ -1,4 +1,4 @@
-"""Write docs/results/contract.csv and the tables of docs/how-to-testing.md: ``python -m tests.testing.record``.
+"""Write docs/tables/contract.csv and the tables of docs/how-to-testing.md: ``python -m tests.testing.record``.
 
 Without names all calculators are checked, with names these; the rows of the others stay.
 """
@@ -13,7 +13,7 @@ from ase_mlipgen.testing import CHECKS, Row, check_calculator
 from tests.testing.calculators import OTHERS, OURS
 
 ROOT = Path(__file__).parents[2]
-RESULTS, PAGE = ROOT / "docs/results/contract.csv", ROOT / "docs/how-to-testing.md"
+RESULTS, PAGE = ROOT / "docs/tables/contract.csv", ROOT / "docs/how-to-testing.md"
 FIELDS = ("calculator", "versions", "number", "name", "worst", "tolerance", "unit", "verdict", "note")
 FAMILIES: dict[str, tuple[str, ...]] = {
     "EAM2D": ("EAM2D, sheet", "EAM2D, bcc", "EAM2D, setfl"),

@@ -1,4 +1,4 @@
-"""docs/how-to-testing.md and docs/how-to-ase.md: programs run, tables are those of docs/results/contract.csv."""
+"""docs/how-to-testing.md and docs/how-to-ase.md: programs run, tables are those of docs/tables/contract.csv."""
 
 import re
 from pathlib import Path
