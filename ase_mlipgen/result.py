@@ -125,6 +125,8 @@ class TrainingResult:
         Of squared residuals, eq. (4.2), as the fit took them; with weights by the theory also how they were found.
     unstable : str
         Which model is not stable on which training cell, where and what to do; empty if both are.
+    hole : str
+        Where the energy falls when two atoms are pressed together, below the distances of the data; empty if nowhere.
     constants : ForceConstants or None
         The reference's, of the largest perfect training cell.
     trainer : DefectTrainer or None
@@ -146,6 +148,7 @@ class TrainingResult:
     weights: dict[str, Any] = field(default_factory=dict)
     unstable: str = ""
     constants: ForceConstants | None = None
+    hole: str = ""
     trainer: Any = field(default=None, repr=False)
 
     def __str__(self) -> str:
@@ -158,6 +161,7 @@ class TrainingResult:
             *([fit.note] if fit.note else []),
             *([self.weights["said"]] if "said" in self.weights else []),
             *([self.unstable] if self.unstable else []),
+            *([self.hole] if self.hole else []),
             f"{'':34s}{'test':>14s}{'train':>14s}",
         ]
         for name in DEFINITIONS:
@@ -283,6 +287,7 @@ class TrainingResult:
             "settings": self.settings,
             "weights": self.weights,
             "unstable": self.unstable,
+            "hole": self.hole,
             "fit": numbers,
             "cells": [_described(cell) for cell in self.cells],
         }
@@ -350,6 +355,7 @@ def _assembled(
         settings=content["settings"],
         weights=content["weights"],
         unstable=content["unstable"],
+        hole=content.get("hole", ""),
         constants=_constants(arrays),
     )
 

@@ -50,6 +50,8 @@ def _show_errors(numbers: dict[str, Any]) -> None:
     )
     matched = ", ".join(fit["matched"]).replace("_", " ") or "nothing"
     typer.echo(f"matched exactly: {matched}" + (f"; {fit['note']}" if fit["note"] else ""))
+    if fit["hole"]:
+        typer.echo(fit["hole"])
     if said := numbers["fit"]["weights"].get("said"):
         typer.echo(said)
     rows = [[label, _measured(test[name]), unit, text] for name, (label, unit, text) in DEFINITIONS.items()]

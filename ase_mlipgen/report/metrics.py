@@ -69,6 +69,7 @@ def metrics(
             "note": fit.note,
             "weights": result.weights,
             "unstable": result.unstable,
+            "hole": result.hole,
         },
         "r_in": dict(result.calculator.basis.r_in),
         "large_cell": None if comparison is None else large_cell(comparison),

@@ -143,6 +143,7 @@ def _facts(numbers: Numbers) -> str:
         ("weighted residual", number(fit["residual_norm"])),
         ("closest distance in the data", f"{min(near):.3f} Å" if near else "unknown"),
         ("inner cutoff r_in", f"{inner}: from there up to the closest distance the model has seen no data"),
+        ("short distances", fit["hole"] or "atoms that are pressed together repel one another all the way"),
     ]  # fmt: skip
     return table((), rows)
 

@@ -24,6 +24,7 @@ from ase_mlipgen.theory.force_constants import (
     force_constants_percent,
     full_hessian,
 )
+from ase_mlipgen.theory.holes import find_hole
 from ase_mlipgen.theory.matching import CONDITIONS, checked_conditions
 from ase_mlipgen.theory.stability import (
     CellOperators,
@@ -142,6 +143,7 @@ class DefectTrainer(TrainingSet):
             with self._timed("measure"):
                 operators = self._operators(calculator)
                 test_errors, train_errors, by_defect = self._measure(calculator, fit, operators)
+                hole = find_hole(calculator, self.hosts()[0])
             self.progress.say(f"  rank {fit.rank} of {fit.n_functions} functions, {fit.n_rows} rows")
         self.timings.pop("fit in all")
         result = TrainingResult(
@@ -159,6 +161,7 @@ class DefectTrainer(TrainingSet):
             settings=self.settings(),
             weights=self._weights_used(),
             constants=self._largest_constants(),
+            hole="" if hole is None else str(hole),
             trainer=self,
         )
         return self._gated(operators, result)

@@ -5,7 +5,7 @@ import pytest
 from ase_mlipgen.testing import check_calculator
 from tests.testing.calculators import OURS, nrltb, silicon
 
-FAST = ("EAM2D, sheet", "LinearACE, two elements")
+FAST = ("EAM2D, sheet",)
 """All checks of these run by default, of the others those that take no second."""
 SAME = ("LinearACE, order 1", "LinearACE, order 2", "EAM2D, bcc")
 """Nothing in them that the others have not: in the slow test only."""
