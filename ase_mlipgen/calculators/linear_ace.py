@@ -27,6 +27,7 @@ from ase_mlipgen.durable import replacing
 from ase_mlipgen.export.imported import basis_from_dict
 from ase_mlipgen.export.lammps import Exported, write_model
 from ase_mlipgen.export.models import read_model
+from ase_mlipgen.files import DamagedError, json_of, text_of
 from ase_mlipgen.neighbors import Pairs
 from ase_mlipgen.posterior import Posterior, PosteriorError, Uncertainty
 from ase_mlipgen.threads import available_threads
@@ -216,7 +217,7 @@ class LinearACE(PairCalculator):
         try:
             basis = basis_from_dict(payload["basis"])
             model = cls(basis, payload["coefficients"], payload["E0"], metadata=payload["metadata"], **kwargs)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ModelFileError(f"{path}: the model's content does not fit together: {error}") from error
         beside = Path(path).with_suffix(POSTERIOR)
         if beside.is_file():
@@ -296,8 +297,8 @@ def _checksum(payload: Mapping[str, Any]) -> str:
 def _read(path: Path) -> dict[str, Any]:
     """Return the verified content of a model file."""
     try:
-        payload = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        payload = json_of(text_of(path))
+    except DamagedError as error:
         raise ModelFileError(
             f"{path} is not a complete JSON file ({error}); it was truncated or is not a model, save it again"
         ) from error

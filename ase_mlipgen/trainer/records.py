@@ -7,7 +7,6 @@ Enter at `Records`; `Recorded` stands for a reference whose answers are all on d
 
 import json
 import logging
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from ase_mlipgen.durable import replacing
+from ase_mlipgen.files import arrays_of, json_of, text_of
 
 Arrays = dict[str, npt.NDArray[Any]]
 logger = logging.getLogger(__name__)
@@ -72,11 +72,14 @@ class Records:
     def get(self, key: str) -> Arrays | None:
         """Return the arrays of a record; None if it is not there, or damaged, which is logged."""
         try:
-            with np.load(self.path(key), allow_pickle=False) as file:
-                return dict(file)
+            found = arrays_of(self.path(key))
+            for name, array in found.items():
+                if array.dtype.kind == "f" and not np.isfinite(array).all():
+                    raise ValueError(f"array {name!r}: numbers that are not finite")
+            return found
         except FileNotFoundError:
             return None
-        except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError) as error:
+        except (ValueError, OSError) as error:
             logger.warning("the record %s is damaged (%s) and is made again", self.path(key), error)
             return None
 
@@ -95,12 +98,12 @@ class Records:
     def noted(self, name: str) -> dict[str, Any] | None:
         """Return the content of a small file of JSON; None if it is not there or damaged."""
         try:
-            content: dict[str, Any] = json.loads(
-                (self.directory / f"{name}.json").read_text(encoding="utf-8")
-            )
+            content = json_of(text_of(self.directory / f"{name}.json"))
+            if not isinstance(content, dict):
+                raise ValueError(f"found {type(content).__name__}; expected a mapping")
         except FileNotFoundError:
             return None
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             logger.warning("%s is damaged (%s)", self.directory / f"{name}.json", error)
             return None
         return content
