@@ -88,11 +88,15 @@ class Posterior:
         """Refuse what no fit leaves."""
         shape, square = self.root.shape, self.grade_root.shape
         if self.root.ndim != 2 or shape[0] != n_functions or square != (n_functions, n_functions):
-            raise ValueError(f"root is {shape} and grade_root {square}; expected {n_functions} rows, one a function")
+            raise ValueError(
+                f"root is {shape} and grade_root {square}; expected {n_functions} rows, one a function"
+            )
         for name in ("root", "grade_root", "sigma", "tau", "inflation"):
             value = np.asarray(getattr(self, name))
             if value.dtype != float or not np.isfinite(value).all():
-                raise ValueError(f"{name} holds numbers that are not finite, or none at all; expected finite ones")
+                raise ValueError(
+                    f"{name} holds numbers that are not finite, or none at all; expected finite ones"
+                )
         if min(self.sigma, self.tau, self.inflation) < 0:
             raise ValueError("sigma, tau or inflation is negative; expected standard deviations")
 

@@ -27,7 +27,7 @@ from ase_mlipgen.durable import replacing
 from ase_mlipgen.export.imported import basis_from_dict
 from ase_mlipgen.export.lammps import Exported, write_model
 from ase_mlipgen.export.models import read_model
-from ase_mlipgen.files import DamagedError, json_of, text_of
+from ase_mlipgen.files import DamagedError, json_of, read_text
 from ase_mlipgen.neighbors import Pairs
 from ase_mlipgen.posterior import Posterior, PosteriorError, Uncertainty
 from ase_mlipgen.threads import available_threads
@@ -297,7 +297,7 @@ def _checksum(payload: Mapping[str, Any]) -> str:
 def _read(path: Path) -> dict[str, Any]:
     """Return the verified content of a model file."""
     try:
-        payload = json_of(text_of(path))
+        payload = json_of(read_text(path))
     except DamagedError as error:
         raise ModelFileError(
             f"{path} is not a complete JSON file ({error}); it was truncated or is not a model, save it again"

@@ -13,7 +13,7 @@ import numpy as np
 
 from ase_mlipgen.eam.functions import Floats
 from ase_mlipgen.eam.tables import Tables
-from ase_mlipgen.files import DamagedError, text_of
+from ase_mlipgen.files import DamagedError, read_text
 
 MOST_POINTS = 10**7
 LONGEST_CUTOFF = 100.0
@@ -53,7 +53,10 @@ class _Words:
             values = np.array(chosen, dtype=float)
             bad = np.flatnonzero(~(np.abs(values) < LARGEST))
         except ValueError:
-            values, bad = np.empty(0), np.array([next(k for k, word in enumerate(chosen) if not _is_number(word))])
+            values, bad = (
+                np.empty(0),
+                np.array([next(k for k, word in enumerate(chosen) if not _is_number(word))]),
+            )
         if len(bad):
             found = chosen[bad[0]][:40]
             self.fail(start + int(bad[0]), f"{name}: found {found!r}; expected a finite number, below 1e30")
@@ -87,14 +90,20 @@ def read(path: str | os.PathLike[str], known: Container[str]) -> Tables:
     """
     name = os.fspath(path)
     try:
-        text = text_of(name, old=True)
+        text = read_text(name, old=True)
     except FileNotFoundError:
-        raise FileNotFoundError(f"no potential file at {name!r}: expected an eam/alloy or eam/fs file") from None
+        raise FileNotFoundError(
+            f"no potential file at {name!r}: expected an eam/alloy or eam/fs file"
+        ) from None
     except DamagedError as error:
         raise EAMFileError(f"{name!r}: {error}; {REMEDY}") from None
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if len(lines) < 6:
-        _fail(name, len(lines), f"the file has {len(lines)} lines; expected three of comments, elements, grids, tables")
+        _fail(
+            name,
+            len(lines),
+            f"the file has {len(lines)} lines; expected three of comments, elements, grids, tables",
+        )
     elements = _elements(name, lines[3].split("#")[0].split(), known)
     n_rho, drho, n_r, dr, cutoff = _grids(name, lines[4].split("#")[0].split())
     split = [line.split("#")[0].split() for line in lines[5:]]
@@ -134,7 +143,13 @@ def _grids(path: str, words: list[str]) -> tuple[int, float, int, float, float]:
     for name, word in (("drho", words[1]), ("dr", words[3]), ("cutoff", words[4])):
         if not (_is_number(word) and SPACINGS[0] < float(word) < SPACINGS[1]):
             _fail(path, 5, f"{name} = {word[:40]}; expected a positive number")
-    n_rho, drho, n_r, dr, cutoff = int(words[0]), float(words[1]), int(words[2]), float(words[3]), float(words[4])
+    n_rho, drho, n_r, dr, cutoff = (
+        int(words[0]),
+        float(words[1]),
+        int(words[2]),
+        float(words[3]),
+        float(words[4]),
+    )
     if not 2.5 * dr < cutoff < min(n_r * dr * (1 + 1e-6), LONGEST_CUTOFF):
         _fail(
             path,
@@ -170,7 +185,9 @@ def _tables(
         head = words.words[k : k + 4]
         if not (head[0].isdecimal() and all(map(_is_number, head[:3])) and not _is_number(head[3])):
             found = " ".join(head)[:80]
-            words.fail(k, f"found {found!r}; expected atomic number, mass, lattice constant and lattice of {symbol}")
+            words.fail(
+                k, f"found {found!r}; expected atomic number, mass, lattice constant and lattice of {symbol}"
+            )
         F[a] = words.table(k + 4, n_rho, f"F of {symbol}")
         k += 4 + n_rho
         for b in range(n_feel):
@@ -212,4 +229,6 @@ def _is_number(word: str) -> bool:
 
 
 def _fail(path: str, line: int, said: str) -> NoReturn:
-    raise EAMFileError(f"{path!r}, line {line}: {said}; it is not a complete eam/alloy or eam/fs file: {REMEDY}")
+    raise EAMFileError(
+        f"{path!r}, line {line}: {said}; it is not a complete eam/alloy or eam/fs file: {REMEDY}"
+    )

@@ -1,4 +1,4 @@
-"""Arrays of numbers from npz files (zip of npy, NumPy enhancement proposal 1) that may be damaged. Enter at `arrays_of`.
+"""Arrays of numbers from npz files (zip of npy, NumPy proposal 1) that may be damaged. Enter at `arrays_of`.
 
 `numpy.load` allocates what a header asks for before it looks whether the file has that much, and leaves the checksums
 of members unread that end early. Here sizes are compared first, and every byte goes through zip's checksum.
@@ -46,7 +46,7 @@ def arrays_of(source: str | Path | IO[bytes]) -> Arrays:
     """
     if isinstance(source, str | Path):
         path = Path(source)
-        if not path.exists():
+        if not path.is_file():
             raise FileNotFoundError(f"there is no file {path}")
         with open(path, "rb") as stream:
             return arrays_of(stream)
@@ -76,7 +76,7 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> npt.NDArray[Any
                 f"the shape {shape} needs {n_bytes} bytes, there are {member.file_size - n_header}"
             )
         flat = np.empty(math.prod(shape), dtype)
-        space, filled = memoryview(flat.view(np.uint8)) if n_bytes else memoryview(b""), 0
+        space, filled = (flat.view(np.uint8) if n_bytes else flat).data, 0
         while filled < n_bytes:
             if not (part := stream.read(min(n_bytes - filled, 2**20))):
                 raise DamagedError("it ends early")

@@ -1,10 +1,13 @@
-"""Text and JSON from files that may be damaged. Enter at `text_of` and `json_of`."""
+"""Text and JSON from files that may be damaged. Enter at `read_text` and `json_of`."""
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any, NoReturn
 
+MAY_OVERFLOW = re.compile(r"[eE]\+?0*[1-9]\d\d|\d{300}")
+"""Matches texts in which a number may be too large for a float64."""
 MOST_BYTES = 2**31
 """Longer texts are of another kind."""
 
@@ -13,7 +16,7 @@ class DamagedError(ValueError):
     """A file that is truncated, altered or of another kind; the message says what was found, and where."""
 
 
-def text_of(path: str | Path, most_bytes: int = MOST_BYTES, old: bool = False) -> str:
+def read_text(path: str | Path, most_bytes: int = MOST_BYTES, old: bool = False) -> str:
     """Return the text of a file.
 
     Parameters
@@ -28,13 +31,11 @@ def text_of(path: str | Path, most_bytes: int = MOST_BYTES, old: bool = False) -
     ------
     FileNotFoundError
     DamagedError
-        No regular file, too long, or not UTF-8; the line is named.
+        Too long, or not UTF-8; the line is named.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}")
     if not path.is_file():
-        raise DamagedError("it is no regular file")
+        raise FileNotFoundError(f"there is no file {path}")
     if (size := path.stat().st_size) > most_bytes:
         raise DamagedError(f"it has {size} bytes; expected at most {most_bytes}")
     content = path.read_bytes()
@@ -49,8 +50,14 @@ def text_of(path: str | Path, most_bytes: int = MOST_BYTES, old: bool = False) -
         ) from None
 
 
-def json_of(text: str) -> Any:
+def json_of(text: str, nan: bool = False) -> Any:
     """Return what a JSON text says, as RFC 8259 has it: finite numbers, every key once.
+
+    Parameters
+    ----------
+    text : str
+    nan : bool
+        Take NaN for a number, as `json.dumps` writes what was not measured.
 
     Raises
     ------
@@ -59,7 +66,10 @@ def json_of(text: str) -> Any:
     """
     try:
         return json.loads(
-            text, parse_constant=_refused, parse_float=_finite, object_pairs_hook=_without_duplicates
+            text,
+            parse_constant=_nan if nan else _refused,
+            parse_float=_finite if MAY_OVERFLOW.search(text) else None,
+            object_pairs_hook=_without_duplicates,
         )
     except json.JSONDecodeError as error:
         raise DamagedError(f"line {error.lineno}: not complete JSON ({error.msg})") from None
@@ -72,6 +82,10 @@ def json_of(text: str) -> Any:
         raise
     except ValueError as error:  # of a whole number with more digits than Python converts
         raise DamagedError(f"not JSON that can be read ({error})") from None
+
+
+def _nan(text: str) -> float:
+    return math.nan if text == "NaN" else _refused(text)
 
 
 class _NumberError(Exception):
