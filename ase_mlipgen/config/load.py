@@ -60,9 +60,10 @@ def load_any(path: str | Path, changes: Iterable[str] = ()) -> AnyConfig:
     except FileNotFoundError:
         raise ConfigError(f"no file {path}; `mlipgen init {path}` writes one to start from") from None
     except (OSError, DamagedError) as error:
-        text = _with_old_comments(path)
-        if text is None:
+        old = _with_old_comments(path)
+        if old is None:
             raise ConfigError(f"{path} cannot be read: {error}") from error
+        text = old
     try:
         return parse_any(text, path.parent, changes)
     except ConfigError as error:

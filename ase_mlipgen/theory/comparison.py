@@ -128,7 +128,8 @@ class Comparison:
             for name in RELAXATIONS:
                 numbers[name] = _unpacked(numbers[name], arrays, name)
             known = {field.name for field in fields(cls)}
-            found = cls(**numbers, **{name: array for name, array in arrays.items() if name in known})
+            numbers |= {name: array for name, array in arrays.items() if name in known}
+            found = cls(**numbers)
             _check(found)
             return found
         except FileNotFoundError:
@@ -148,27 +149,31 @@ def _check(found: Comparison) -> None:
     n = len(found.reference.atoms)
     if len(found.surrogate.atoms) != n:
         raise ValueError(f"{n} atoms of the reference, {len(found.surrogate.atoms)} of the surrogate")
-    arrays = {f.name: getattr(found, f.name) for f in fields(found) if f.name.endswith("_i")}
-    shapes = dict.fromkeys(arrays, (n,))
-    for name in RELAXATIONS:
-        arrays[f"{name}_forces"], shapes[f"{name}_forces"] = getattr(found, name).forces, (n, 3)
+    arrays = {field.name: getattr(found, field.name) for field in fields(found) if field.name.endswith("_i")}
+    arrays |= {f"{name}_forces": getattr(found, name).forces for name in RELAXATIONS}
     for name, array in arrays.items():
-        if array is not None and (array.shape != shapes[name] or array.dtype != float):
-            raise ValueError(f"{name} is {array.dtype} {array.shape}; expected floats {shapes[name]}")
-    optional = [name for name, annotation in Comparison.__annotations__.items() if "None" in str(annotation)]
-    numbers = {name: getattr(found, name) for name in Comparison.__annotations__ if name not in arrays}
+        shape = (n,) if name.endswith("_i") else (n, 3)
+        if array is not None and (array.shape != shape or array.dtype != float):
+            raise ValueError(f"{name} is {array.dtype} {array.shape}; expected floats {shape}")
+    for name, value in {**arrays, **_numbers(found)}.items():
+        if value is not None and found.failure is None and not np.isfinite(value).all():
+            raise ValueError(f"{name} is not finite, although both relaxations converged")
+
+
+def _numbers(found: Comparison) -> dict[str, float | None]:
+    """Return every number, if it is one."""
+    kinds = {
+        field.name: str(field.type) for field in fields(found) if str(field.type).startswith("<class 'float'")
+    }
+    kinds |= {field.name: str(field.type) for field in fields(found) if str(field.type) == "float | None"}
+    numbers = {name: getattr(found, name) for name in kinds}
     for place in RELAXATIONS:
         numbers |= {f"{place} {name}": getattr(getattr(found, place), name) for name in RELAXED}
     for name, value in numbers.items():
-        if name in (*RELAXATIONS, "failure", "definition") or (value is None and name in optional):
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        undefined = value is None and "None" in kinds.get(name, "")
+        if not undefined and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise ValueError(f"{name} = {value!r}; expected a number")
-        arrays[name] = np.asarray(value, dtype=float)
-    if found.failure is None:
-        for name, array in arrays.items():
-            if array is not None and not np.isfinite(array).all():
-                raise ValueError(f"{name} is not finite, although both relaxations converged")
+    return numbers
 
 
 def _packed(found: Relaxation, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
