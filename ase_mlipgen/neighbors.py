@@ -22,6 +22,11 @@ DEGENERATE = 1e-8
 # Shifts in a box of up to this many are all tabulated.
 SMALL_BOX = 1000
 # Bins that matscipy may use along non-periodic directions; atoms beyond the last are searched more slowly.
+SMALLEST_HEIGHT = 0.01
+"""Å between planes of a periodic cell."""
+MAX_PERIODIC_BINS = 10_000_000
+FARTHEST = 1e8
+"""Å."""
 MAX_BINS = 100_000
 
 
@@ -164,6 +169,7 @@ def check_distinct(pairs: Pairs) -> None:
 
 def _build(atoms: Atoms, positions: Floats, reach: float) -> _Built:
     _check(atoms, positions)
+    _check_periods(atoms, positions, reach)
     origin, cell = _search_cell(positions, atoms.cell.array, atoms.pbc, reach)
     i_p, j_p, S_pc = neighbour_list(
         "ijS", positions=positions - origin, cell=cell, pbc=atoms.pbc, cutoff=reach, cell_origin=np.zeros(3)
@@ -219,6 +225,27 @@ def _check(atoms: Atoms, positions: Floats) -> None:
         raise ValueError(
             f"cell vectors {periodic.tolist()} along the periodic directions are linearly dependent: "
             f"expected vectors that span {len(periodic)} dimensions"
+        )
+
+
+def _check_periods(atoms: Atoms, positions: Floats, reach: float) -> None:
+    """Refuse periodic cells of which the search would fill memory, or count images beyond 32 bits."""
+    periodic = atoms.cell.array[atoms.pbc]
+    if not len(periodic):
+        return
+    heights = 1.0 / np.linalg.norm(np.linalg.pinv(periodic), axis=0)
+    n_bins = np.prod(np.maximum(heights / reach, 1.0))
+    if heights.min() < SMALLEST_HEIGHT or n_bins > MAX_PERIODIC_BINS + 10 * len(positions):
+        raise ValueError(
+            f"cell {atoms.cell.array.tolist()}, periodic along {atoms.pbc.tolist()}, has planes "
+            f"{', '.join(f'{h:.3g}' for h in heights)} Å apart: expected more than {SMALLEST_HEIGHT} Å, and no more than "
+            f"{MAX_PERIODIC_BINS:.0e} times the range of {reach:g} Å cubed; set pbc to False along a vacuum"
+        )
+    if (np.abs(positions) > FARTHEST).any():
+        i = int(np.abs(positions).max(axis=1).argmax())
+        raise ValueError(
+            f"position of atom {i} is {positions[i].tolist()}: expected at most {FARTHEST:g} Å in a periodic cell; "
+            f"look at the step that moved the atoms"
         )
 
 

@@ -15,8 +15,6 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from ase.io import iread
 
-SHORTEST, SMALLEST = 0.1, 0.01
-"""Å and Å^3 an atom: smaller periodic cells are damage, and have more neighbours than fit into memory."""
 MOST_COLUMNS = 1000
 PROPERTIES = re.compile(r"""(?:^|\s)properties\s*=\s*["']?([^\s"']*)""", re.IGNORECASE)
 UNREADABLE = (
@@ -130,13 +128,6 @@ def _frame(head: bytes, lines: list[str], n_atoms: int, place: str) -> Atoms:
     for what, array in (("a position", atoms.positions), ("the lattice", atoms.cell.array)):
         if not np.isfinite(array).all():
             _fail(place, f"{what} is not finite; expected lengths in Å")
-    lengths = np.linalg.norm(atoms.cell.array, axis=1)[np.asarray(atoms.pbc, dtype=bool)]
-    if (lengths < SHORTEST).any() or (len(lengths) == 3 and atoms.get_volume() < n_atoms * SMALLEST):
-        _fail(
-            place,
-            f"the lattice {atoms.cell.array.tolist()} of a frame periodic along {atoms.pbc.tolist()} has vectors or a "
-            "volume of about zero; expected Lattice and pbc that fit the atoms",
-        )
     if ((atoms.numbers < 0) | (atoms.numbers >= len(chemical_symbols))).any():
         _fail(place, f"an atomic number is none; expected 0 to {len(chemical_symbols) - 1}")
     return atoms
