@@ -238,8 +238,8 @@ def _check_periods(atoms: Atoms, positions: Floats, reach: float) -> None:
     if heights.min() < SMALLEST_HEIGHT or n_bins > MAX_PERIODIC_BINS + 10 * len(positions):
         raise ValueError(
             f"cell {atoms.cell.array.tolist()}, periodic along {atoms.pbc.tolist()}, has planes "
-            f"{', '.join(f'{h:.3g}' for h in heights)} Å apart: expected more than {SMALLEST_HEIGHT} Å, and no more than "
-            f"{MAX_PERIODIC_BINS:.0e} times the range of {reach:g} Å cubed; set pbc to False along a vacuum"
+            f"{', '.join(f'{h:.3g}' for h in heights)} Å apart: expected more than {SMALLEST_HEIGHT} Å, and "
+            f"no more than {MAX_PERIODIC_BINS:.0e} times the range of {reach:g} Å cubed; set pbc to False along a vacuum"
         )
     if (np.abs(positions) > FARTHEST).any():
         i = int(np.abs(positions).max(axis=1).argmax())

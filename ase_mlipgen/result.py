@@ -365,7 +365,12 @@ def _assembled(
 def _check(found: TrainingResult) -> None:
     """Refuse parts that are of different results, or hold what is no number."""
     fit, n = found.fit, len(found.calculator.coefficients)
-    if fit.coefficients.shape != (n,) or fit.n_functions != n or fit.r_diagonal.ndim != 1 or len(fit.r_diagonal) > n:
+    if (
+        fit.coefficients.shape != (n,)
+        or fit.n_functions != n
+        or fit.r_diagonal.ndim != 1
+        or len(fit.r_diagonal) > n
+    ):
         raise ValueError(f"the fit has {fit.coefficients.shape} coefficients, the model {n}")
     numbers: dict[str, Any] = {f"fit {name}": value for name, value in vars(fit).items()}
     for cell in found.cells:

@@ -15,6 +15,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from ase.io import iread
 
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 MOST_COLUMNS = 1000
 PROPERTIES = re.compile(r"""(?:^|\s)properties\s*=\s*["']?([^\s"']*)""", re.IGNORECASE)
 UNREADABLE = (
@@ -91,7 +92,11 @@ def _lines(file: BinaryIO, n_atoms: int, name: str, line: int) -> list[str]:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         text = content.decode("latin-1")
-    return text.replace("\r\n", "\n").split("\n")[:-1]
+    lines = text.replace("\r\n", "\n").split("\n")[:-1]
+    for k, one in enumerate(lines):
+        if CONTROL.search(one):
+            _fail(f"{name}, line {line + 1 + k}", f"found {one[:40]!r}, which has control characters")
+    return lines
 
 
 def _check_columns(lines: list[str], name: str, number: int, line: int) -> None:

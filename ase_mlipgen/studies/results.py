@@ -155,7 +155,9 @@ def _records(path: str | Path, lines: Sequence[str], first: int, record: type) -
             if (row := next(rows, None)) is None:
                 return
             if len(row) != len(names) or not all(map(str.isprintable, row)):
-                raise ValueError(f"{len(row)} cells {str(row)[:80]}; expected {len(names)} of text that can be printed")
+                raise ValueError(
+                    f"{len(row)} cells {str(row)[:80]}; expected {len(names)} of text that can be printed"
+                )
             if tuple(row) in seen:
                 raise ValueError("this row comes twice; expected every row once. Remove one of both")
             seen.add(tuple(row))
