@@ -239,7 +239,7 @@ def _check_periods(atoms: Atoms, positions: Floats, reach: float) -> None:
         raise ValueError(
             f"cell {atoms.cell.array.tolist()}, periodic along {atoms.pbc.tolist()}, has planes "
             f"{', '.join(f'{h:.3g}' for h in heights)} Å apart: expected more than {SMALLEST_HEIGHT} Å, and "
-            f"no more than {MAX_PERIODIC_BINS:.0e} times the range of {reach:g} Å cubed; set pbc to False along a vacuum"
+            f"no more than {MAX_PERIODIC_BINS:.0e} cubes of the range, {reach:g} Å; set pbc to False along a vacuum"
         )
     if (np.abs(positions) > FARTHEST).any():
         i = int(np.abs(positions).max(axis=1).argmax())

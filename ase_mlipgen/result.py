@@ -284,6 +284,7 @@ class TrainingResult:
             "settings": self.settings,
             "weights": self.weights,
             "unstable": self.unstable,
+            "labels": {"train": len(self.train), "test": len(self.test)},
             "fit": numbers,
             "cells": [_described(cell) for cell in self.cells],
         }
@@ -329,7 +330,7 @@ class TrainingResult:
             ) from error
         try:
             found = _assembled(cls, folder, content, arrays)
-            _check(found)
+            _check(found, content.get("labels"))
             return found
         except (ModelFileError, PosteriorError):
             raise
@@ -362,8 +363,13 @@ def _assembled(
     )
 
 
-def _check(found: TrainingResult) -> None:
+def _check(found: TrainingResult, n_labels: Mapping[str, int] | None) -> None:
     """Refuse parts that are of different results, or hold what is no number."""
+    for name, several in (("train", found.train), ("test", found.test)):
+        if n_labels is not None and n_labels[name] != len(several):
+            raise ValueError(
+                f"labels_{name}.extxyz has {len(several)} frames, result.json says {n_labels[name]}"
+            )
     fit, n = found.fit, len(found.calculator.coefficients)
     if (
         fit.coefficients.shape != (n,)
