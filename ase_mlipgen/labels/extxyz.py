@@ -93,9 +93,9 @@ def _lines(file: BinaryIO, n_atoms: int, name: str, line: int) -> list[str]:
     except UnicodeDecodeError:
         text = content.decode("latin-1")
     lines = text.replace("\r\n", "\n").split("\n")[:-1]
-    for k, one in enumerate(lines):
-        if CONTROL.search(one):
-            _fail(f"{name}, line {line + 1 + k}", f"found {one[:40]!r}, which has control characters")
+    for k, text in enumerate(lines):
+        if CONTROL.search(text):
+            _fail(f"{name}, line {line + 1 + k}", f"found {text[:40]!r}, which has control characters")
     return lines
 
 

@@ -61,7 +61,14 @@ def test_damaged_files_are_refused_or_sound(sound, name):
 @pytest.mark.parametrize("name", FORMATS)
 def test_many_damaged_files_are_refused_or_sound(sound, name):
     tally = campaign(sound, name, MANY, seed=1)
-    print(name, tally.refused.total(), tally.accepted.total(), dict(tally.accepted), tally.slowest, tally.largest)
+    print(
+        name,
+        tally.refused.total(),
+        tally.accepted.total(),
+        dict(tally.accepted),
+        tally.slowest,
+        tally.largest,
+    )
     assert tally.refused.total() > MANY // 4
 
 
