@@ -1,12 +1,10 @@
-"""Files that are there whole or not at all, also after a power cut: `replacing` writes, `json_of` reads."""
+"""Files that are there whole or not at all, also after a power cut. Enter at `replacing`."""
 
-import json
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 MARK = "unfinished-"
 
@@ -56,17 +54,3 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def json_of(text: str) -> Any:
-    """Return what JSON text holds.
-
-    Raises
-    ------
-    ValueError
-        Not JSON; also where it is nested deeper than Python recurses, which only a hostile file is.
-    """
-    try:
-        return json.loads(text)
-    except RecursionError as error:
-        raise ValueError("it is nested absurdly deep") from error

@@ -16,7 +16,7 @@ from ase import Atoms
 from matscipy.neighbours import neighbour_list
 
 from ase_mlipgen.jit import kernel
-from ase_mlipgen.sanity import check_count, check_structure
+from ase_mlipgen.sanity import check_bins, check_count, check_structure
 
 # Shifts in a box of up to this many are all tabulated.
 SMALL_BOX = 1000
@@ -164,6 +164,7 @@ def check_distinct(pairs: Pairs) -> None:
 
 def _build(atoms: Atoms, positions: Floats, reach: float) -> _Built:
     check_structure(atoms, positions)
+    check_bins(atoms, reach)
     origin, cell = _search_cell(positions, atoms.cell.array, atoms.pbc, reach)
     check_count(positions - origin, cell, atoms.pbc, reach)
     i_p, j_p, S_pc = neighbour_list(

@@ -7,8 +7,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
-from zipfile import BadZipFile
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ from ase import Atoms
 
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.durable import replacing
+from ase_mlipgen.files import arrays_of
 
 Floats = npt.NDArray[np.float64]
 PART = 200  # atoms whose force rows are made at once
@@ -84,6 +84,22 @@ class Posterior:
         grades = np.linalg.norm(basis.site_rows(atoms) @ self.grade_root, axis=1)
         return Uncertainty(float(self._deviations(energy[None])[0]), forces, grades)
 
+    def _check(self, n_functions: int) -> None:
+        """Refuse what no fit leaves."""
+        shape, square = self.root.shape, self.grade_root.shape
+        if self.root.ndim != 2 or shape[0] != n_functions or square != (n_functions, n_functions):
+            raise ValueError(
+                f"root is {shape} and grade_root {square}; expected {n_functions} rows, one a function"
+            )
+        for name in ("root", "grade_root", "sigma", "tau", "inflation"):
+            value = np.asarray(getattr(self, name))
+            if value.dtype != float or not np.isfinite(value).all():
+                raise ValueError(
+                    f"{name} holds numbers that are not finite, or none at all; expected finite ones"
+                )
+        if min(self.sigma, self.tau, self.inflation) < 0:
+            raise ValueError("sigma, tau or inflation is negative; expected standard deviations")
+
     def _deviations(self, rows: Floats) -> Floats:
         return self.inflation * np.asarray(np.linalg.norm(rows @ self.root, axis=1))
 
@@ -113,12 +129,12 @@ class Posterior:
             The file is damaged, or of a model with other coefficients.
         """
         try:
-            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-                content: dict[str, Any] = dict(file)
+            content = arrays_of(path)
             sigma, tau, inflation = (float(x) for x in content["numbers"])
             found = cls(content["root"], content["grade_root"], sigma, tau, inflation)
+            found._check(np.size(coefficients))
             model = content["model"]
-        except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
+        except (OSError, KeyError, TypeError, ValueError) as error:
             raise PosteriorError(
                 f"{path} holds no posterior ({error}); it was damaged: save the model again"
             ) from error

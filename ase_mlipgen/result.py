@@ -5,8 +5,6 @@ training cells as extended XYZ, the compressed least-squares system as npz. `Tra
 """
 
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,10 +13,13 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from ase_mlipgen.calculators.linear_ace import LinearACE
-from ase_mlipgen.durable import json_of, replacing
+from ase_mlipgen.calculators.linear_ace import LinearACE, ModelFileError
+from ase_mlipgen.durable import replacing
+from ase_mlipgen.files import DamagedError, arrays_of, json_of, read_text
 from ase_mlipgen.fit import LinearFit
 from ase_mlipgen.labels import LabelledCell, read_cells, write_cells
+from ase_mlipgen.labels.record import atoms_of
+from ase_mlipgen.posterior import PosteriorError
 from ase_mlipgen.progress import duration
 from ase_mlipgen.theory.budget import ErrorBudget, error_budget
 from ase_mlipgen.theory.certificate import Certificate
@@ -288,6 +289,7 @@ class TrainingResult:
             "weights": self.weights,
             "unstable": self.unstable,
             "hole": self.hole,
+            "labels": {"train": len(self.train), "test": len(self.test)},
             "fit": numbers,
             "cells": [_described(cell) for cell in self.cells],
         }
@@ -311,26 +313,33 @@ class TrainingResult:
                 f"{folder} is not a complete training result: it lacks {', '.join(missing)}"
             )
         try:
-            content = json_of((folder / "result.json").read_text(encoding="utf-8"))
-        except ValueError as error:
+            content = json_of(read_text(folder / "result.json"), nan=True)
+        except DamagedError as error:
             raise ResultDirectoryError(
                 f"{folder / 'result.json'} is truncated or damaged: {error}"
             ) from error
+        if not isinstance(content, dict):
+            raise ResultDirectoryError(
+                f"{folder / 'result.json'} holds {type(content).__name__}; expected a mapping"
+            )
         if content.get("format") != FORMAT or content.get("version") != VERSION:
             raise ResultDirectoryError(
                 f"{folder / 'result.json'} is {content.get('format')!r} version {content.get('version')!r}; "
                 f"expected {FORMAT} version {VERSION}"
             )
         try:
-            with open(folder / "result.npz", "rb") as stream, np.load(stream, allow_pickle=False) as file:
-                arrays = dict(file)
-        except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            arrays = arrays_of(folder / "result.npz")
+        except (OSError, DamagedError) as error:
             raise ResultDirectoryError(
                 f"{folder / 'result.npz'} is truncated or damaged ({error}); the same run again writes it anew"
             ) from error
         try:
-            return _assembled(cls, folder, content, arrays)
-        except (KeyError, TypeError) as error:
+            found = _assembled(cls, folder, content, arrays)
+            _check(found, content.get("labels"))
+            return found
+        except (ModelFileError, PosteriorError):
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ResultDirectoryError(
                 f"{folder}: result.json and result.npz do not fit this version or one another ({error}); run again"
             ) from error
@@ -360,13 +369,50 @@ def _assembled(
     )
 
 
+def _check(found: TrainingResult, n_labels: Mapping[str, int] | None) -> None:
+    """Refuse parts that are of different results, or hold what is no number."""
+    for name, several in (("train", found.train), ("test", found.test)):
+        if n_labels is not None and n_labels[name] != len(several):
+            raise ValueError(
+                f"labels_{name}.extxyz has {len(several)} frames, result.json says {n_labels[name]}"
+            )
+    fit, n = found.fit, len(found.calculator.coefficients)
+    if (
+        fit.coefficients.shape != (n,)
+        or fit.n_functions != n
+        or fit.r_diagonal.ndim != 1
+        or len(fit.r_diagonal) > n
+    ):
+        raise ValueError(f"the fit has {fit.coefficients.shape} coefficients, the model {n}")
+    numbers: dict[str, Any] = {f"fit {name}": value for name, value in vars(fit).items()}
+    for cell in found.cells:
+        numbers |= {f"{cell.name} {name}": getattr(cell, name) for name in ("size", "steps", "wall_time")}
+    numbers |= {f"time of {stage}": value for stage, value in found.timings.items()}
+    if found.constants is not None:
+        numbers |= {f"constants {name}": getattr(found.constants, name) for name in CONSTANTS}
+        n_s, shape = found.constants.sites_s.shape, found.constants.columns_sanb.shape
+        if len(shape) != 4 or n_s != shape[:1] or n_s != found.constants.multiplicity_s.shape:
+            raise ValueError(f"force constants {shape} of {n_s} sites; expected (n_sites, d, n_atoms, d)")
+    texts = ("fit scaling", "fit note")
+    for name, value in numbers.items():
+        array = np.asarray(value)
+        if name not in texts and (array.dtype.kind not in "iuf" or not np.isfinite(array).all()):
+            raise ValueError(f"{name} = {str(value)[:60]}; expected finite numbers")
+    for place, errors in (("test", found.errors), ("train", found.train_errors), *found.by_defect.items()):
+        for name, value in vars(errors).items():
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise ValueError(
+                    f"errors of {place}: {name} = {value!r}; expected a number, or null if not measured"
+                )
+
+
 def _shown(value: float | None) -> str:
     return f"{'not measured':>14s}" if value is None or value != value else f"{value:14.3e}"
 
 
 def _constants(arrays: Mapping[str, Any]) -> ForceConstants | None:
     names = {name: f"constants_{name}" for name in CONSTANTS}
-    if any(key not in arrays for key in names.values()):
+    if not any(key in arrays for key in names.values()):
         return None
     return ForceConstants(**{name: arrays[key] for name, key in names.items()})
 
@@ -413,11 +459,14 @@ def _described(cell: TrainingCell) -> dict[str, Any]:
 
 def _restored(content: Mapping[str, Any], arrays: Mapping[str, Any], k: int) -> TrainingCell:
     rest = {name: value for name, value in content.items() if name != "info"}
-    states = {
-        state: Atoms(
-            **{name: arrays[f"cell{k}_{state}_{name}"] for name in ("numbers", "positions", "cell", "pbc")},
-            info=content["info"][state],
+    states = {}
+    for state in STATES:
+        states[state] = atoms_of(
+            {name: arrays[f"cell{k}_{state}_{name}"] for name in ("numbers", "positions", "cell", "pbc")}
         )
-        for state in STATES
-    }
+        states[state].info = dict(content["info"][state])
+    if len(states["relaxed"]) != len(states["unrelaxed"]):
+        raise ValueError(
+            f"cell {k} has {len(states['unrelaxed'])} atoms, and {len(states['relaxed'])} when relaxed"
+        )
     return TrainingCell(**rest, **states)

@@ -1,7 +1,8 @@
 """What can be said against a structure before its neighbours are searched, in words that name the atom or the cell.
 
 Everything here costs one pass over the atoms and allocates no more than they do, so that senseless input is refused at
-once, not after it has filled the memory. Enter at `check_structure` and `check_count`.
+once, not after it has filled the memory. Enter at `check_structure`, `check_bins` and
+`check_count`.
 """
 
 import os
@@ -22,6 +23,8 @@ SHORTEST = 0.1
 # Neighbours of an atom, on average where they are densest: ten times those of a crystal within 20 Å.
 MOST_NEIGHBORS = 50_000
 BYTES_PER_PAIR = 48
+# Cubes of the range in a periodic cell, besides ten for each atom: their list has to fit into the memory.
+MOST_BINS = 10_000_000
 
 
 def check_structure(atoms: Atoms, positions: Floats) -> None:
@@ -47,6 +50,25 @@ def check_structure(atoms: Atoms, positions: Floats) -> None:
             f"expected coordinates within {FARTHEST:g} Å, beyond which bonds are not resolved; move the atoms back"
         )
     _check_cell(atoms.cell.array, atoms.pbc)
+
+
+def check_bins(atoms: Atoms, reach: float) -> None:
+    """Refuse periodic cells so empty that the list of their cubes of width `reach` (Å) would fill the memory.
+
+    Raises
+    ------
+    ValueError
+    """
+    periodic = atoms.cell.array[atoms.pbc]
+    if not len(periodic):
+        return
+    heights = 1.0 / np.linalg.norm(np.linalg.pinv(periodic), axis=0)
+    if np.prod(np.maximum(heights / reach, 1.0)) > MOST_BINS + 10 * len(atoms):
+        raise ValueError(
+            f"cell {atoms.cell.array.tolist()}, periodic along {atoms.pbc.tolist()}, has planes "
+            f"{', '.join(f'{h:.3g}' for h in heights)} Å apart: expected no more than {MOST_BINS:.0e} cubes of the "
+            f"range, {reach:.3g} Å; set pbc to False along a vacuum"
+        )
 
 
 def check_count(positions: Floats, cell: Floats, pbc: npt.NDArray[np.bool_], reach: float) -> None:

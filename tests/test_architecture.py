@@ -6,12 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 import ase_mlipgen
+from ase_mlipgen.export import reading
 
 PACKAGE = Path(ase_mlipgen.__file__).parent
 LEVELS = [
-    {"durable", "jit", "lapack", "sanity", "simd", "symmetry", "threads", "workspace"},
+    {"durable", "files", "jit", "lapack", "sanity", "simd", "symmetry", "threads", "workspace"},
     {"ace", "eam", "executors", "neighbors", "progress", "tightbinding"},
     {"basis", "elasticity"},
     {"export", "posterior"},
@@ -125,12 +127,68 @@ def test_libraries_stay_in_their_rooms(library):
                 assert room_of(path) in AT_HOME[library], f"{path} imports {name}"
 
 
+def calls(path):
+    """Yield the dotted name of every call, and the node."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
 def test_no_pickle_reaches_the_disk():
     for path in sources():
         text = path.read_text()
         assert "pickle.load(" not in text, path
         assert "pickle.dump(" not in text, path
         assert "allow_pickle=True" not in text, path
+
+
+def test_no_reader_executes_what_a_file_says():
+    """Arrays, JSON and texts are read in the room `files`; what unpickles or imports is listed with its reason."""
+    unpickles = {
+        "fit/assemble.py",
+        "labels/isolation.py",
+        "labels/verdict.py",
+    }  # messages of own processes, no files
+    imports_names = {
+        "__init__.py",
+        "executors/named.py",
+        "labels/imported.py",
+    }  # own names; what a user's TOML names
+    never = {
+        "eval",
+        "exec",
+        "compile",
+        "__import__",
+        "np.load",
+        "np.fromfile",
+        "marshal.loads",
+        "yaml.unsafe_load",
+    }
+    never |= {"yaml.full_load", "yaml.load_all", "ast.literal_eval", "os.system", "shelve.open", "torch.load"}
+    for path in sources():
+        place = path.relative_to(PACKAGE).as_posix()
+        for name, node in calls(path):
+            assert name not in never, f"{path}, line {node.lineno}: {name}"
+            assert name not in ("pickle.loads", "loads") or place in unpickles, (
+                f"{path}, line {node.lineno}: {name}"
+            )
+            if name.endswith("import_module"):
+                assert place in imports_names, f"{path}, line {node.lineno}: {name}"
+            if name == "yaml.load":
+                assert [ast.unparse(k.value) for k in node.keywords] == ["_Loader"], (
+                    f"{path}, line {node.lineno}"
+                )
+            assert "shell" not in {k.arg for k in node.keywords}, f"{path}, line {node.lineno}: a shell"
+    assert issubclass(reading._Loader, yaml.constructor.SafeConstructor)
+    assert not issubclass(reading._Loader, yaml.constructor.FullConstructor)
+
+
+def test_json_is_parsed_in_one_place():
+    """Elsewhere texts would come with NaN, keys that come twice and RecursionError; a command line may be."""
+    elsewhere = {"files/content.py", "cli/model.py"}
+    for path in sources():
+        if path.relative_to(PACKAGE).as_posix() not in elsewhere:
+            assert not {"json.loads", "json.load"} & {name for name, _ in calls(path)}, path
 
 
 def test_importing_the_package_imports_nothing_heavy():

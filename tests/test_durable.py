@@ -2,7 +2,8 @@
 
 import pytest
 
-from ase_mlipgen.durable import json_of, remove, replacing
+from ase_mlipgen.durable import remove, replacing
+from ase_mlipgen.files import json_of
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):

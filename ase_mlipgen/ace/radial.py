@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaln
 
+MOST_POWER = 24
+
 
 def transform(r: npt.ArrayLike, r0: float, p: int) -> npt.NDArray[np.float64]:
     """Return x(r) = ((1 + r0) / (1 + r))^p."""
@@ -48,8 +50,8 @@ class RadialBasis:
             raise ValueError(f"r_in must lie in [0, cutoff = {self.cutoff}) Å, got {self.r_in!r}")
         for name in ("p", "pcut"):
             value = getattr(self, name)
-            if not (isinstance(value, int) and value >= 1):
-                raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
+            if not (isinstance(value, int) and 1 <= value <= MOST_POWER):
+                raise ValueError(f"{name} must be an integer from 1 to {MOST_POWER}, got {value!r}")
         if self.pin not in (0, 1, 2, 3, 4) or self.pcut < 2:
             raise ValueError(
                 f"pin must be 0 to 4 and pcut at least 2, got pin={self.pin!r}, pcut={self.pcut!r}"

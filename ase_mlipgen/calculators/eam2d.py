@@ -8,6 +8,7 @@ sparse Hessian are analytic. The functions and their energies are in the room `e
 import dataclasses
 import hashlib
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,13 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers
-from matscipy.calculators.eam.io import read_eam
 
 from ase_mlipgen.calculators.base import Evaluation, PairCalculator
-from ase_mlipgen.eam import energy, setfl
+from ase_mlipgen.eam import energy, reading, setfl
 from ase_mlipgen.eam.analytic import TUNGSTEN, Zhou
 from ase_mlipgen.eam.functions import EAMFunctions
 from ase_mlipgen.eam.hessian import hessian
+from ase_mlipgen.eam.reading import EAMFileError, PotentialJumpWarning
 from ase_mlipgen.eam.tables import Tables
 from ase_mlipgen.eam.tangents import hessian_products
 from ase_mlipgen.export.embedded import write_tables
@@ -31,9 +32,8 @@ from ase_mlipgen.export.lammps import Evaluate, Exported
 from ase_mlipgen.neighbors import Pairs
 from ase_mlipgen.threads import available_threads
 
-
-class EAMFileError(ValueError):
-    """A potential file that cannot be read: truncated, altered or of another format."""
+__all__ = ["EAM2D", "EAMFileError", "PotentialJumpWarning", "read_setfl"]
+ELEMENTS = frozenset(atomic_numbers) - {"X"}
 
 
 class EAM2D(PairCalculator):
@@ -54,9 +54,14 @@ class EAM2D(PairCalculator):
     FileNotFoundError
         No such file.
     EAMFileError
-        A file that is not a complete eam/alloy or eam/fs table.
+        A file that is not a complete eam/alloy or eam/fs table; the line is named.
     TypeError
         Another kind of potential.
+
+    Warns
+    -----
+    PotentialJumpWarning
+        A file whose pair terms or densities do not end at zero at its cutoff.
     """
 
     def __init__(
@@ -196,7 +201,9 @@ class EAM2D(PairCalculator):
             self.write_setfl(target, kind=kind, n_r=n_r, n_rho=n_rho)
 
         def reread(source: Path) -> Evaluate:
-            return EAM2D(source, threads=self.threads)._energy_and_forces
+            with warnings.catch_warnings():  # a jump is one of the tables that were given, not of the export
+                warnings.simplefilter("ignore", PotentialJumpWarning)
+                return EAM2D(source, threads=self.threads)._energy_and_forces
 
         return write_tables(
             Path(path), kind, self.elements, self.cutoff, write, reread, self._energy_and_forces, structures
@@ -208,41 +215,5 @@ class EAM2D(PairCalculator):
 
 
 def read_setfl(path: str | os.PathLike[str]) -> Tables:
-    """Read an eam/alloy or eam/fs file; which of them, its length tells.
-
-    Raises
-    ------
-    FileNotFoundError
-        No such file.
-    EAMFileError
-        Not a complete table of either kind.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f"no potential file at {os.fspath(path)!r}: expected an eam/alloy or eam/fs file"
-        )
-    reasons = []
-    for kind in ("eam/alloy", "eam/fs"):
-        try:
-            _, header, F, f, rphi = read_eam(os.fspath(path), kind=kind)
-            elements = tuple(header.symbols)
-            if unknown := [s for s in elements if s not in atomic_numbers]:
-                raise ValueError(f"the fourth line should name chemical elements, not {', '.join(unknown)}")
-            # Files list the density that an element gives; an eam/fs one depends also on who feels it.
-            n = len(elements)
-            f_abk = np.broadcast_to(f, (n, *f.shape)) if kind == "eam/alloy" else f.swapaxes(0, 1)
-            return Tables(
-                elements,
-                float(header.cutoff),
-                float(header.distance_grid_spacing),
-                float(header.density_grid_spacing),
-                F,
-                f_abk,
-                rphi,
-            )
-        except (ValueError, IndexError) as error:
-            reasons.append(f"as {kind}: {error}")
-    raise EAMFileError(
-        f"{os.fspath(path)!r} is not a complete eam/alloy or eam/fs (setfl) file ({'; '.join(reasons)}): "
-        f"download it again, or convert other formats to setfl"
-    )
+    """Read an eam/alloy or eam/fs file; which of them, its length tells; see `eam.reading.read`."""
+    return reading.read(path, ELEMENTS)

@@ -23,10 +23,11 @@ from ase_mlipgen.ace.plan import monomial_coefficients
 from ase_mlipgen.ace.sites import Structure
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.base import Evaluation, PairCalculator
-from ase_mlipgen.durable import json_of, replacing
+from ase_mlipgen.durable import replacing
 from ase_mlipgen.export.imported import basis_from_dict
 from ase_mlipgen.export.lammps import Exported, write_model
 from ase_mlipgen.export.models import read_model
+from ase_mlipgen.files import DamagedError, json_of, read_text
 from ase_mlipgen.neighbors import Pairs
 from ase_mlipgen.posterior import Posterior, PosteriorError, Uncertainty
 from ase_mlipgen.threads import available_threads
@@ -216,7 +217,7 @@ class LinearACE(PairCalculator):
         try:
             basis = basis_from_dict(payload["basis"])
             model = cls(basis, payload["coefficients"], payload["E0"], metadata=payload["metadata"], **kwargs)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ModelFileError(f"{path}: the model's content does not fit together: {error}") from error
         beside = Path(path).with_suffix(POSTERIOR)
         if beside.is_file():
@@ -296,8 +297,8 @@ def _checksum(payload: Mapping[str, Any]) -> str:
 def _read(path: Path) -> dict[str, Any]:
     """Return the verified content of a model file."""
     try:
-        payload = json_of(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # not UTF-8, or not JSON
+        payload = json_of(read_text(path))
+    except DamagedError as error:
         raise ModelFileError(
             f"{path} is not a complete JSON file ({error}); it was truncated or is not a model, save it again"
         ) from error

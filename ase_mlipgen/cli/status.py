@@ -1,6 +1,5 @@
 """`mlipgen status`: how far a run directory is, what failed and why, and which command comes next."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +7,7 @@ import typer
 
 from ase_mlipgen.cli.common import Debug, Json, place_of, show_json
 from ase_mlipgen.config import AnyConfig, Config, ConfigError, DataConfig, load_any
+from ase_mlipgen.files import json_of, read_text
 
 if TYPE_CHECKING:
     from ase_mlipgen.labels import StoreStatus
@@ -71,7 +71,7 @@ def _asked(config: Config, folder: Path, check: bool) -> "tuple[Inventory | None
 def _model(config: AnyConfig, folder: Path) -> dict[str, Any] | None:
     """Return the errors of the model that is there, and whether it is of this configuration."""
     try:
-        numbers = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        numbers = json_of(read_text(folder / "metrics.json"), nan=True)
     except (FileNotFoundError, ValueError):
         return None
     if not (folder / "model.json").is_file():

@@ -13,8 +13,10 @@ from pydantic import ValidationError
 
 from ase_mlipgen.config.errors import ConfigError, sentences
 from ase_mlipgen.config.schema import AnyConfig, Config, DataConfig, Reference
+from ase_mlipgen.files import DamagedError, read_text
 
 NOT_BESIDE_DATA = ("crystal", "defects", "reference", "training", "simulation")
+MOST_BYTES = 2**24
 DEFAULT: dict[str, Any] = {
     "crystal": {"kind": "triangular", "element": "W", "r0": 2.72711},
     "defects": [{"kind": "vacancy"}],
@@ -54,17 +56,31 @@ def load_any(path: str | Path, changes: Iterable[str] = ()) -> AnyConfig:
     """Read a configuration file of either kind: see `load`."""
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, MOST_BYTES)
     except FileNotFoundError:
         raise ConfigError(f"no file {path}; `mlipgen init {path}` writes one to start from") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
+    except (OSError, DamagedError) as error:
+        old = _with_old_comments(path)
+        if old is None:
+            raise ConfigError(f"{path} cannot be read: {error}") from error
+        text = old
     try:
         return parse_any(text, path.parent, changes)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error.__cause__
     except RecursionError as error:
         raise ConfigError(f"{path}: tables within tables, deeper than any configuration has them") from error
+
+
+def _with_old_comments(path: Path) -> str | None:
+    """Return the text of a file that is UTF-8 but for its comments, which may be in Latin-1; None of any other."""
+    if not path.is_file() or path.stat().st_size > MOST_BYTES:
+        return None
+    text = path.read_bytes().decode("utf-8", "surrogateescape")
+    try:
+        return None if r"\udc" in repr(tomllib.loads(text)) else text
+    except (ValueError, RecursionError):
+        return None
 
 
 def parse(text: str, folder: str | Path = ".", changes: Iterable[str] = ()) -> Config:
@@ -81,7 +97,11 @@ def parse_any(text: str, folder: str | Path = ".", changes: Iterable[str] = ()) 
 def _content(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise ConfigError(
+            "not valid TOML: lists or tables lie deeper in one another than any that is read"
+        ) from None
+    except ValueError as error:  # of a number with more digits than Python converts
         raise ConfigError(f"not valid TOML: {error}") from error
 
 

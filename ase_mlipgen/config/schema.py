@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
+MOST_CELLS, MOST_SAMPLES, MOST_POWER, LONGEST_CUTOFF = 10_000, 10_000_000, 24, 100.0
+"""What no run can mean: larger ones are slips, and are refused before anything is made."""
+Count = Annotated[int, Field(ge=0, lt=2**63)]
 CRYSTALS = '"triangular" (2D), "bulk" (a structure ASE knows) or "file"'
 DEFECTS = '"vacancy", "interstitial", "substitution" or "file"'
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -127,7 +129,9 @@ class Basis(Table):
     degree: Annotated[float, Field(ge=1, le=60)] = Field(
         default=14.0, description="largest sum of n + degree_l * l"
     )
-    cutoff: Length = Field(default=6.0, description="Å")
+    cutoff: Annotated[float, Field(gt=0, le=LONGEST_CUTOFF, allow_inf_nan=False)] = Field(
+        default=6.0, description="Å"
+    )
     degree_l: Length = Field(default=1.5, description="weight of the angular momentum in the degree")
     r0: Length | dict[str, Length] | None = Field(
         default=None,
@@ -136,8 +140,12 @@ class Basis(Table):
     r_in: Length | dict[str, Length] | None = Field(
         default=None, description="inner cutoff, Å; 0.65 r0 if not given"
     )
-    p: Annotated[int, Field(ge=1)] = Field(default=2, description="power of the distance transform")
-    pcut: Annotated[int, Field(ge=0)] = Field(default=2, description="power of the outer envelope")
+    p: Annotated[int, Field(ge=1, le=MOST_POWER)] = Field(
+        default=2, description="power of the distance transform"
+    )
+    pcut: Annotated[int, Field(ge=0, le=MOST_POWER)] = Field(
+        default=2, description="power of the outer envelope"
+    )
     pin: Annotated[int, Field(ge=0)] = Field(default=2, description="power of the inner envelope")
     core: Literal["zbl", "none"] = Field(
         default="zbl", description='repulsion at short distance: "zbl" or "none"'
@@ -147,10 +155,10 @@ class Basis(Table):
 class Training(Table):
     """Cells and samples."""
 
-    size: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = Field(
-        default=8, description="training cells, in unit cells (r0 in 2D); several sizes in a list"
+    size: Annotated[int, Field(ge=1, le=MOST_CELLS)] | list[Annotated[int, Field(ge=1, le=MOST_CELLS)]] = (
+        Field(default=8, description="training cells, in unit cells (r0 in 2D); several sizes in a list")
     )
-    n_train: Annotated[int, Field(ge=1)] = Field(
+    n_train: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] = Field(
         default=200, description="training samples of each defect and size"
     )
     n_test: Count = Field(default=50, description="test samples of each defect and size")
@@ -215,7 +223,7 @@ def _spelled_out(defect: Any) -> Any:
 class Simulation(Table):
     """A large cell, on which model and reference are compared."""
 
-    size: Annotated[int, Field(ge=1)] = Field(
+    size: Annotated[int, Field(ge=1, le=MOST_CELLS)] = Field(
         default=60, description="unit cells along each direction (r0 in 2D)"
     )
     separation: Length | Annotated[list[Number], Field(min_length=2, max_length=3)] = Field(
@@ -248,7 +256,7 @@ class Run(Table):
         default=None,
         description='"serial", "processes", "dask", "dask:tcp://host:8786", "executorlib:SlurmClusterExecutor" ...',
     )
-    workers: Annotated[int, Field(ge=1)] | None = Field(
+    workers: Annotated[int, Field(ge=1, le=MOST_CELLS)] | None = Field(
         default=None,
         description="how many; if not given, one, or all cores of this machine for an executor that is named",
     )

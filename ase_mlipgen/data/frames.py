@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
-from ase.io import iread
+
+from ase_mlipgen.labels.extxyz import frames_of
 
 Floats = npt.NDArray[np.float64]
 NO_ENERGY = ("weight", "sigma", "std", "error", "per_atom", "peratom", "kinetic", "cutoff", "variance")
@@ -140,7 +141,7 @@ def _read(path: Path, group: str) -> list[Frame]:
         raise ValueError(f"there is no file {path}")
     found: list[Frame] = []
     try:
-        for number, atoms in enumerate(iread(str(path), index=":", format="extxyz")):
+        for number, atoms in frames_of(path, str(path)):
             found.append(_frame(atoms, str(path), number, group))
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise ValueError(

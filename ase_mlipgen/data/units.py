@@ -168,7 +168,10 @@ def _of_distances(frames: Sequence[Frame]) -> Iterator[str]:
 
 def closest(frame: Frame, reach: float = 6.0) -> tuple[float, float]:
     """Smallest distance of two atoms, Å, and smallest distance over the sum of covalent radii; inf beyond `reach`."""
-    found = pairs(frame.atoms, reach)
+    try:
+        found = pairs(frame.atoms, reach)
+    except ValueError as error:
+        raise ValueError(f"{frame.place}: {error}") from error
     distance = np.linalg.norm(found.vectors(), axis=1)
     if len(distance) == 0:
         return float("inf"), float("inf")

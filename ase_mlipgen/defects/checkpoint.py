@@ -8,16 +8,15 @@ another relaxation, is refused and left alone. Enter at `load` and `save`.
 import hashlib
 import json
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
 from ase_mlipgen.durable import replacing
+from ase_mlipgen.files import arrays_of, json_of
 
 FORMAT = "ase_mlipgen relaxation"
 VERSION = 1
@@ -133,11 +132,11 @@ def load(path: str | Path, origin: Origin) -> Checkpoint | None:
     """
     try:
         content = _read(Path(path))
-        head = json.loads(str(content["head"]))
+        head = json_of(str(content["head"]))
         kind, version = head["format"], head["version"]
     except FileNotFoundError:
         return None
-    except (BadZipFile, ValueError, KeyError, EOFError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError) as error:
         raise CheckpointError(f"the checkpoint {path} is damaged ({error}); {REMEDY}") from error
     if (kind, version) != (FORMAT, VERSION):
         raise CheckpointError(
@@ -170,11 +169,7 @@ def model_name(calculator: Any) -> str:
 
 
 def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
-    file = np.load(BytesIO(path.read_bytes()), allow_pickle=False)
-    if not isinstance(file, np.lib.npyio.NpzFile):
-        raise ValueError("it is no .npz")
-    with file:
-        content = {name: file[name] for name in file.files}
+    content = arrays_of(path)
     if str(content.pop("checksum")) != _checksum(content):
         raise ValueError("its checksum does not agree with its content")
     return content

@@ -4,7 +4,6 @@ Own files have the basis and the coefficients in their metadata; these are taken
 that a model comes back to the last bit. All other files are taken by their functions.
 """
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from ase_mlipgen.export.imported import ImportedBasis
 from ase_mlipgen.export.layout import layout_of
 from ase_mlipgen.export.projecting import blocks_of, coefficients, same_channel
 from ase_mlipgen.export.reading import read
+from ase_mlipgen.files import json_of
 
 
 class ReadModel(NamedTuple):
@@ -74,11 +74,11 @@ def _own(contents: Contents) -> tuple[ACEBasis, Floats]:
             "entry metadata to read the functions alone"
         )
     try:
-        basis = ACEBasis.from_dict(json.loads(contents.metadata["basis"]))
-        values = np.array(json.loads(contents.metadata["coefficients"]), dtype=float)
+        basis = ACEBasis.from_dict(json_of(contents.metadata["basis"]))
+        values = np.array(json_of(contents.metadata["coefficients"]), dtype=float)
         if values.shape != (len(basis),) or basis.elements != contents.elements:
             raise ValueError(f"{basis!r} does not fit {values.shape[0]} coefficients of {contents.elements}")
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise YaceError(
             f"metadata: not those of a model ({error}); remove the entry to read the functions alone"
         ) from None

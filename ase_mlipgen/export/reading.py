@@ -13,6 +13,7 @@ import yaml
 from ase_mlipgen.export.checks import Entry, array, integer, integers, sequence
 from ase_mlipgen.export.contents import Contents, Floats, Function, YaceError
 from ase_mlipgen.export.entries import MOST_L, MOST_N, Head
+from ase_mlipgen.files import read_text
 
 MOST_BYTES = 2**25
 MOST_FACTORS = 6
@@ -79,10 +80,8 @@ def _read_one(path: Path) -> tuple[Contents, list[str]]:
 def _document(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}: expected a .yace potential")
-    if path.stat().st_size > MOST_BYTES:
-        raise YaceError(f"{path} has {path.stat().st_size} bytes; files of up to {MOST_BYTES} are read")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, MOST_BYTES, old=True)
         if REFERENCES.search(text):
             raise YaceError(f"{path} has anchors or aliases (& or *), which .yace files do not use")
         document = yaml.load(text, Loader=_Loader)

@@ -10,14 +10,15 @@ not written.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
-from ase.io import iread
 from ase.io.extxyz import key_val_dict_to_str
 from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
+
+from ase_mlipgen.labels.extxyz import frames_of
 
 ConfigType = Literal["defect", "perfect"]
 CONFIG_TYPES = ("defect", "perfect")
@@ -136,20 +137,20 @@ def read_cells(
     Raises
     ------
     ValueError
-        A frame without energy or forces, or an unusable label; names the frame.
+        What is no frame, one without energy or forces, or an unusable label; names the frame.
     """
     return cells_of(str(path), str(path), keys=(energy, forces, stress))
 
 
 def cells_of(
-    file: str | TextIO, name: str, first: int = 0, keys: tuple[str, str, str] = KEYS
+    file: str | BinaryIO, name: str, first: int = 0, keys: tuple[str, str, str] = KEYS, line: int = 1
 ) -> list[LabelledCell]:
-    """Read the frames of a file, or of a part of one that begins with the frame `first`; see `read_cells`."""
+    """Read the frames of a file, or of a part of one that begins with the frame `first` on `line`; see `read_cells`."""
     cells = []
-    for number, atoms in enumerate(iread(file, index=":", format="extxyz"), first):
+    for number, atoms in frames_of(file, name, first, line):
         try:
             cells.append(_cell(atoms, *keys))
-        except (KeyError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{name}, frame {number} ({len(atoms)} atoms): {error}") from error
     return cells
 

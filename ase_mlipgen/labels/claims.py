@@ -15,12 +15,12 @@ import threading
 import time
 import uuid
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
 from types import TracebackType
 
-from ase_mlipgen.durable import json_of
+from ase_mlipgen.files import json_of, read_text
 
 BEAT = 30.0
 """s between two signs of life."""
@@ -141,11 +141,13 @@ def _created(path: Path, owner: Owner) -> bool:
 
 def _read(path: Path) -> Owner | None:
     try:
-        return Owner(**json_of(path.read_text(encoding="utf-8")))
+        owner = Owner(**json_of(read_text(path)))
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError):  # not signed yet, or never
+    except (ValueError, TypeError, IsADirectoryError):  # not signed yet, or never
         return Owner()
+    sound = all(type(getattr(owner, field.name)) is field.type for field in fields(Owner))
+    return owner if sound else Owner()
 
 
 def _alive(path: Path, owner: Owner) -> bool:

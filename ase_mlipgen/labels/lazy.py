@@ -40,12 +40,11 @@ class CellFile(Sequence[LabelledCell]):
 
     def _skip(self, file: io.BufferedReader, line: bytes) -> None:
         number = len(self.n_atoms_k)
-        try:
-            n_atoms = int(line)
-        except ValueError:
+        if not (line.strip().isdigit() and len(line) < 13):
             raise ValueError(
                 f"{self.path}, frame {number}: found {line[:40]!r}; expected a number of atoms, as extended XYZ has it"
-            ) from None
+            )
+        n_atoms = int(line)
         for _ in range(n_atoms + 1):
             if not file.readline():
                 raise ValueError(
@@ -75,5 +74,6 @@ class CellFile(Sequence[LabelledCell]):
             return []
         with open(self.path, "rb") as file:
             file.seek(self._places[begin])
-            text = file.read(self._places[end] - self._places[begin]).decode("utf-8")
-        return cells_of(io.StringIO(text), str(self.path), begin)
+            content = file.read(self._places[end] - self._places[begin])
+        line = 1 + sum(n + 2 for n in self.n_atoms_k[:begin])
+        return cells_of(io.BytesIO(content), str(self.path), begin, line=line)

@@ -8,9 +8,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 
-from ase_mlipgen.durable import json_of
+from ase_mlipgen.files import json_of
 
 FORMAT = 2
 SEAL = ', "checksum": "'
@@ -49,6 +51,8 @@ def opened(text: str, key: str) -> dict[str, Any]:
     body, _, tail = text.rpartition(SEAL)
     body += "}"
     record = json_of(body) if tail == f'{_digest(body)}"}}' else _first_format(text)
+    if not isinstance(record, dict):
+        raise ValueError(f"found {type(record).__name__}; expected a mapping")
     if record.get("key") != key:
         raise ValueError(f"it holds the label {record.get('key')}")
     return record
@@ -74,10 +78,37 @@ def described(atoms: Atoms) -> dict[str, Any]:
 
 
 def atoms_of(record: Mapping[str, Any]) -> Atoms:
-    """Return the configuration of a record, bit by bit."""
-    return Atoms(
-        numbers=record["numbers"], positions=record["positions"], cell=record["cell"], pbc=record["pbc"]
-    )
+    """Return the configuration of a record, bit by bit.
+
+    Raises
+    ------
+    ValueError
+        An entry is missing, or is not of so many atoms, elements or finite numbers.
+    """
+    if missing := [name for name in ("numbers", "positions", "cell", "pbc") if name not in record]:
+        raise ValueError(f"{' and '.join(missing)} missing: expected numbers, positions, cell and pbc")
+    try:
+        numbers, positions = np.array(record["numbers"]), np.array(record["positions"], dtype=float)
+        cell, pbc = np.array(record["cell"], dtype=float), np.array(record["pbc"])
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f"numbers, positions or cell of the atoms are no arrays of numbers ({error})"
+        ) from None
+    if numbers.size == 0:
+        numbers, positions = numbers.astype(int), positions.reshape(-1, 3)
+    shapes = (positions.shape, cell.shape, pbc.shape)
+    if numbers.ndim != 1 or shapes != ((len(numbers), 3), (3, 3), (3,)):
+        raise ValueError(
+            f"numbers {numbers.shape}, positions, cell and pbc {shapes}; expected (n,), (n, 3), (3, 3), (3,)"
+        )
+    if numbers.dtype.kind not in "iu" or ((numbers < 0) | (numbers >= len(chemical_symbols))).any():
+        raise ValueError(f"numbers holds what is no atomic number; expected 0 to {len(chemical_symbols) - 1}")
+    if pbc.dtype != bool:
+        raise ValueError(f"pbc = {pbc.tolist()}; expected true or false, three times")
+    for name, array in (("positions", positions), ("cell", cell)):
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds what is no length; expected finite numbers in Å")
+    return Atoms(numbers=numbers, positions=positions, cell=cell, pbc=pbc)
 
 
 def _digest(text: str) -> str:

@@ -23,7 +23,8 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
-from ase_mlipgen.labels.cell import LabelledCell
+from ase_mlipgen.files import arrays_of, read_text
+from ase_mlipgen.labels.cell import LabelledCell, problem_of
 from ase_mlipgen.labels.claims import Claim, ClaimState, state_of, take
 from ase_mlipgen.labels.failure import Failure
 from ase_mlipgen.labels.key import key_of
@@ -32,7 +33,7 @@ from ase_mlipgen.labels.reference import Label
 from ase_mlipgen.labels.shelves import Shelves
 
 __all__ = ["LabelStore", "key_of"]
-UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, IsADirectoryError)
 logger = logging.getLogger(__name__)
 
 
@@ -158,8 +159,7 @@ class LabelStore(Shelves):
             content = path.read_bytes()
             if hashlib.sha256(content).hexdigest() != record[1]["arrays"]:
                 raise ValueError("its checksum does not agree with the label's")
-            with np.load(io.BytesIO(content)) as arrays:
-                return {name: arrays[name] for name in arrays.files}
+            return arrays_of(io.BytesIO(content))
         except (FileNotFoundError, *UNREADABLE) as error:
             logger.warning("the arrays %s are damaged (%s)", path, error)
             return None
@@ -227,7 +227,7 @@ class LabelStore(Shelves):
     def _record(self, key: str) -> tuple[Label, dict[str, Any]] | None:
         for path in (self.beside(key, "json"), self.directory / f"{key}.json"):
             try:
-                content = opened(path.read_text(encoding="utf-8"), key)
+                content = opened(read_text(path), key)
                 return _label(content), content
             except FileNotFoundError:
                 continue
@@ -240,7 +240,7 @@ class LabelStore(Shelves):
 
     def _failed(self, key: str) -> dict[str, Any] | None:
         try:
-            return opened(self.beside(key, "failed.json").read_text(encoding="utf-8"), key)
+            return opened(read_text(self.beside(key, "failed.json")), key)
         except (FileNotFoundError, *UNREADABLE):
             return None
 
@@ -257,4 +257,7 @@ class LabelStore(Shelves):
 def _label(record: Mapping[str, Any]) -> Label:
     stress = record["stress"]
     forces = np.array(record["forces"], dtype=float).reshape(-1, 3)
-    return Label(float(record["energy"]), forces, None if stress is None else np.array(stress, dtype=float))
+    label = Label(float(record["energy"]), forces, None if stress is None else np.array(stress, dtype=float))
+    if problem := problem_of(len(record["numbers"]), *label):
+        raise ValueError(problem)
+    return label

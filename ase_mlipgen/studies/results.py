@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from ase_mlipgen.durable import replacing
+from ase_mlipgen.files import DamagedError, read_text
 from ase_mlipgen.studies.provenance import processor, versions
 
 TIMES = "_time"
@@ -23,6 +24,10 @@ ENERGIES = ("relaxation", "formation", "excess", "eps_E")
 """Endings of the fields that are such differences."""
 VIOLATION = "violation"
 """Field that is nothing but round-off where conditions hold."""
+
+
+NOT_FINITE = ("nan", "inf", "-inf")
+"""As `write` spells what a study could not measure; a number that is too large is none of them."""
 
 
 @dataclass(frozen=True)
@@ -101,32 +106,66 @@ def read(path: str | Path, record: type) -> Results:
     ValueError
         The file has other columns, or a cell that cannot be read; names file and line.
     """
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
-    head = dict(line[2:].split(": ", 1) for line in lines if line.startswith("# ") and ": " in line)
+    try:
+        text = read_text(path, old=True)
+    except DamagedError as error:
+        raise ValueError(f"{path}: {error}; move it away, and the study makes its rows again") from None
+    lines = text.replace("\r\n", "\n").split("\n")
+    if lines[-1]:
+        raise ValueError(
+            f"{path}, line {len(lines)}: it ends within a line; remove that line, which is made again"
+        )
+    lines.pop()
     start = next((k for k, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    head = dict(line[2:].split(": ", 1) for line in lines[:start] if line.startswith("# ") and ": " in line)
     records = tuple(_records(path, lines[start:], start + 2, record))
     return Results(
         head.get("study", ""), head.get("protocol", ""), records, head.get("versions", ""), head.get("machine", ""),
-        head.get("date", ""), float(head.get("wall_time", 0.0)),
+        head.get("date", ""), _wall_time(path, head.get("wall_time", "0.0")),
     )  # fmt: skip
+
+
+def _wall_time(path: str | Path, text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < math.inf:
+        raise ValueError(f"{path}: wall_time: {text[:40]!r}; expected a time in s")
+    return found
 
 
 def _records(path: str | Path, lines: Sequence[str], first: int, record: type) -> Iterator[Any]:
     kinds = get_type_hints(record)
     names = [field.name for field in fields(record)]
-    rows = csv.reader(lines)
-    if (head := next(rows, None)) is not None and head != names:
+    rows = csv.reader(lines, strict=True)
+    try:
+        head = next(rows, None)
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {first - 1}: {error}; expected the names of columns") from None
+    if head is not None and head != names:
         raise ValueError(
-            f"{path}: columns {', '.join(head)}; expected {', '.join(names)}. The file is of another version of the "
-            "study: move it away, or give another --output"
+            f"{path}, line {first - 1}: columns {', '.join(head)[:500]}; expected {', '.join(names)}. The file is of "
+            "another version of the study: move it away, or give another --output"
         )
-    for number, row in enumerate(rows, first):
-        if len(row) != len(names):
-            raise ValueError(f"{path}, line {number}: {len(row)} cells; expected {len(names)}")
+    seen: set[tuple[str, ...]] = set()
+    while True:
+        number = first - 1 + rows.line_num
         try:
-            yield record(**{name: value_of(text, kinds[name]) for name, text in zip(names, row, strict=True)})
-        except ValueError as error:
+            if (row := next(rows, None)) is None:
+                return
+            if len(row) != len(names) or not all(map(str.isprintable, row)):
+                raise ValueError(
+                    f"{len(row)} cells {str(row)[:80]}; expected {len(names)} of text that can be printed"
+                )
+            if tuple(row) in seen:
+                raise ValueError("this row comes twice; expected every row once. Remove one of both")
+            seen.add(tuple(row))
+            cells = zip(names, row, strict=True)
+            found = record(**{name: value_of(text, kinds[name], name) for name, text in cells})
+        except (ValueError, csv.Error) as error:
             raise ValueError(f"{path}, line {number}: {error}") from None
+        yield found
 
 
 def text_of(value: Any) -> str:
@@ -136,14 +175,32 @@ def text_of(value: Any) -> str:
     return repr(float(value)) if isinstance(value, float) else str(value)
 
 
-def value_of(text: str, kind: Any) -> Any:
-    """Return what a cell holds, of one of the types str, int, float, bool and tuple of str."""
+def value_of(text: str, kind: Any, name: str = "a cell") -> Any:
+    """Return what the cell `name` holds, of one of the types str, int, float, bool and tuple of str.
+
+    Raises
+    ------
+    ValueError
+        Another kind of value, or a number that is too large for a float.
+    """
+    try:
+        return _value_of(text, kind)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _value_of(text: str, kind: Any) -> Any:
     if kind is bool:
         if text not in ("True", "False"):
             raise ValueError(f"{text!r}: expected True or False")
         return text == "True"
-    if kind in (str, int, float):
-        return kind(text)
+    if kind in (int, float):
+        found = kind(text)
+        if kind is float and not math.isfinite(found) and text not in NOT_FINITE:
+            raise ValueError(f"{text[:40]!r}: expected a finite number")
+        return found
+    if kind is str:
+        return text
     return tuple(text.split("+")) if text else ()
 
 

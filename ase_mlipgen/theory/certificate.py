@@ -13,12 +13,15 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
-from ase_mlipgen.durable import json_of, replacing
+from ase_mlipgen.durable import replacing
+from ase_mlipgen.files import DamagedError, json_of, read_text
 from ase_mlipgen.labels import LabelledCell
+from ase_mlipgen.labels.record import atoms_of
 
 Floats = npt.NDArray[np.float64]
 FORMAT = "ase_mlipgen.Certificate"
 VERSION = 1
+VERDICTS = ("ok", "overlapping", "diverged", "unstable")
 
 DEFINITIONS = {
     "geometry_error": ("Å", "||D(u_ref - u_sur)|| in the bond norm (2.1), both directions of a bond counted"),
@@ -146,6 +149,20 @@ class Certificate:
         content["definitions"] = {name: f"{unit}: {text}" for name, (unit, text) in DEFINITIONS.items()}
         return _plain(content)
 
+    def _check(self) -> None:
+        """Refuse what `certify` does not make."""
+        if self.verdict not in VERDICTS:
+            raise ValueError(f"verdict = {self.verdict!r}; expected one of {', '.join(VERDICTS)}")
+        lengths = {name: len(getattr(self, name)) for name in (*CELLS, "site_error_i")}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"numbers of atoms {lengths}; expected the same of all")
+        for name in ("size", "n_labels"):
+            if not isinstance(getattr(self, name), int) or not 0 <= getattr(self, name) < 10**9:
+                raise ValueError(f"{name} = {getattr(self, name)!r}; expected a count")
+        for name in ("site_error_i", "geometry_error", "relaxation_energy_error"):
+            if self.has_numbers and not np.isfinite(getattr(self, name)).all():
+                raise ValueError(f"{name} is missing or not finite, although the surrogate has a minimum")
+
     def save(self, path: str | Path) -> Path:
         """Write one JSON file."""
         content = {"format": FORMAT, "version": VERSION, **self.numbers()}
@@ -166,8 +183,8 @@ class Certificate:
         CertificateFileError
         """
         try:
-            content = json_of(Path(path).read_text(encoding="utf-8"))
-        except ValueError as error:
+            content = json_of(read_text(path))
+        except DamagedError as error:
             raise CertificateFileError(f"{path} is truncated or damaged: {error}") from error
         if not isinstance(content, dict) or (content.get("format"), content.get("version")) != (
             FORMAT,
@@ -175,8 +192,10 @@ class Certificate:
         ):
             raise CertificateFileError(f"{path} is no {FORMAT} of version {VERSION}: make it again")
         try:
-            return cls(**_restored(content))
-        except (KeyError, TypeError, ValueError) as error:
+            found = cls(**_restored(content))
+            found._check()
+            return found
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CertificateFileError(
                 f"{path} does not fit this version ({error}): make it again"
             ) from error
@@ -233,7 +252,9 @@ def _of_atoms(atoms: Atoms) -> dict[str, Any]:
 
 
 def _atoms(content: Mapping[str, Any]) -> Atoms:
-    return Atoms(**content)
+    atoms = atoms_of(content)
+    atoms.info = dict(content["info"])
+    return atoms
 
 
 def _of_label(cell: LabelledCell) -> dict[str, Any]:

@@ -1,8 +1,6 @@
 """What a comparison of reference and surrogate on a large cell found; kept in a file. Enter at `Comparison`."""
 
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,14 +8,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from ase import Atoms
 
 from ase_mlipgen.defects import Relaxation
 from ase_mlipgen.durable import replacing
+from ase_mlipgen.files import arrays_of, json_of
+from ase_mlipgen.labels.record import atoms_of
 
 FORMAT = "ase_mlipgen.Comparison"
 VERSION = 1
 RELAXATIONS = ("reference", "surrogate")
+RELAXED = ("energy", "initial_energy", "steps", "fmax", "wall_time", "calls")
 PARTS = ("numbers", "positions", "cell", "pbc")
 
 DEFINITION = {
@@ -121,18 +121,20 @@ class Comparison:
             It is damaged, or of another kind or version.
         """
         try:
-            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-                arrays = dict(file)
-            numbers = json.loads(str(arrays.pop("numbers")))
+            arrays = arrays_of(path)
+            numbers = json_of(str(arrays.pop("numbers")), nan=True)
             if (numbers.pop("format"), numbers.pop("version")) != (FORMAT, VERSION):
                 raise ValueError("it is of another kind or version")
             for name in RELAXATIONS:
                 numbers[name] = _unpacked(numbers[name], arrays, name)
             known = {field.name for field in fields(cls)}
-            return cls(**numbers, **{name: array for name, array in arrays.items() if name in known})
+            numbers |= {name: array for name, array in arrays.items() if name in known}
+            found = cls(**numbers)
+            _check(found)
+            return found
         except FileNotFoundError:
             raise
-        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ComparisonFileError(
                 f"{path} is no comparison that this version reads ({error}); `mlipgen run` makes it again"
             ) from error
@@ -140,6 +142,38 @@ class Comparison:
 
 class ComparisonFileError(ValueError):
     """A file of a comparison that cannot be read."""
+
+
+def _check(found: Comparison) -> None:
+    """Refuse what `compare` does not make: other sizes, or numbers that are not finite although nothing failed."""
+    n = len(found.reference.atoms)
+    if len(found.surrogate.atoms) != n:
+        raise ValueError(f"{n} atoms of the reference, {len(found.surrogate.atoms)} of the surrogate")
+    arrays = {field.name: getattr(found, field.name) for field in fields(found) if field.name.endswith("_i")}
+    arrays |= {f"{name}_forces": getattr(found, name).forces for name in RELAXATIONS}
+    for name, array in arrays.items():
+        shape = (n,) if name.endswith("_i") else (n, 3)
+        if array is not None and (array.shape != shape or array.dtype != float):
+            raise ValueError(f"{name} is {array.dtype} {array.shape}; expected floats {shape}")
+    for name, value in {**arrays, **_numbers(found)}.items():
+        if value is not None and found.failure is None and not np.isfinite(value).all():
+            raise ValueError(f"{name} is not finite, although both relaxations converged")
+
+
+def _numbers(found: Comparison) -> dict[str, float | None]:
+    """Return every number, if it is one."""
+    kinds = {
+        field.name: str(field.type) for field in fields(found) if str(field.type).startswith("<class 'float'")
+    }
+    kinds |= {field.name: str(field.type) for field in fields(found) if str(field.type) == "float | None"}
+    numbers = {name: getattr(found, name) for name in kinds}
+    for place in RELAXATIONS:
+        numbers |= {f"{place} {name}": getattr(getattr(found, place), name) for name in RELAXED}
+    for name, value in numbers.items():
+        undefined = value is None and "None" in kinds.get(name, "")
+        if not undefined and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ValueError(f"{name} = {value!r}; expected a number")
+    return numbers
 
 
 def _packed(found: Relaxation, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -155,5 +189,6 @@ def _packed(found: Relaxation, name: str) -> tuple[dict[str, Any], dict[str, Any
 
 def _unpacked(numbers: Mapping[str, Any], arrays: dict[str, Any], name: str) -> Relaxation:
     rest = dict(numbers)
-    atoms = Atoms(**{part: arrays.pop(f"{name}_{part}") for part in PARTS}, info=rest.pop("info"))
+    atoms = atoms_of({part: arrays.pop(f"{name}_{part}") for part in PARTS})
+    atoms.info = dict(rest.pop("info"))
     return Relaxation(atoms=atoms, forces=arrays.pop(f"{name}_forces", None), **rest)

@@ -7,7 +7,6 @@ Enter at `Records`; `Recorded` stands for a reference whose answers are all on d
 
 import json
 import logging
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from ase_mlipgen.durable import json_of, replacing
+from ase_mlipgen.durable import replacing
+from ase_mlipgen.files import arrays_of, json_of, read_text
 
 Arrays = dict[str, npt.NDArray[Any]]
 logger = logging.getLogger(__name__)
@@ -72,11 +72,12 @@ class Records:
     def get(self, key: str) -> Arrays | None:
         """Return the arrays of a record; None if it is not there, or damaged, which is logged."""
         try:
-            with np.load(self.path(key), allow_pickle=False) as file:
-                return dict(file)
+            found = arrays_of(self.path(key))
+            _check(found)
+            return found
         except FileNotFoundError:
             return None
-        except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError) as error:
+        except (ValueError, OSError) as error:
             logger.warning("the record %s is damaged (%s) and is made again", self.path(key), error)
             return None
 
@@ -95,13 +96,35 @@ class Records:
     def noted(self, name: str) -> dict[str, Any] | None:
         """Return the content of a small file of JSON; None if it is not there or damaged."""
         try:
-            content: dict[str, Any] = json_of((self.directory / f"{name}.json").read_text(encoding="utf-8"))
+            content = json_of(read_text(self.directory / f"{name}.json"))
+            if not isinstance(content, dict):
+                raise ValueError(f"found {type(content).__name__}; expected a mapping")
         except FileNotFoundError:
             return None
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             logger.warning("%s is damaged (%s)", self.directory / f"{name}.json", error)
             return None
         return content
+
+
+def _check(arrays: Arrays) -> None:
+    """Refuse what no record is: a relaxation, force constants, a dense or a sparse Hessian."""
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+            raise ValueError(f"array {name!r}: {array.dtype}, not finite numbers alone")
+    shapes = {name: array.shape for name, array in arrays.items()}
+    match shapes:
+        case {"positions": (_, 3), "steps": (), "wall_time": (), **others} if not others:
+            return
+        case {"sites_s": (n,), "multiplicity_s": (m,), "columns_sanb": (k, _, _, _), "n_calls": (), **others}:
+            if not others and n == m == k:
+                return
+        case {"dense": (n, m), **others} if not others and n == m:
+            return
+        case {"data": _, "indices": _, "indptr": _, "shape": (2,), **others} if not others:
+            unpacked(arrays).check_format()
+            return
+    raise ValueError(f"arrays {shapes}: expected those of a relaxation, of force constants or of a Hessian")
 
 
 def packed(hessian: Any) -> Arrays:

@@ -246,10 +246,13 @@ def test_own_parameters():
         ("#\n#\n#\n1 Qq\n4 0.1 4 0.1 0.3\n74 183 0 bcc\n" + "0.0\n" * 12, "chemical elements, not Qq"),
         (
             "#\n#\n#\n1 W\n4 0.1 4 0.1 0.3\n74 183 0 bcc\n" + "0.0\n" * 11,
-            "expected 16 tabulated values, but there are 15",
+            "line 17: is the last of 15 values; expected 16",
         ),
-        ("#\n#\n#\n1 W\n4 0.1 4 0.1 0.3\n74 183 0 bcc\n" + "0.0\n" * 11 + "NaN\n", "NaN or infinity"),
-        ("#\n#\n#\n1 W\n4 -0.1 4 0.1 0.3\n74 183 0 bcc\n" + "0.0\n" * 12, "drho = -0.1"),
+        (
+            "#\n#\n#\n1 W\n4 0.1 4 0.1 0.3\n74 183 0 bcc\n" + "0.0\n" * 11 + "NaN\n",
+            "line 18: pair term .* found 'NaN'",
+        ),
+        ("#\n#\n#\n1 W\n4 -0.1 4 0.1 0.3\n74 183 0 bcc\n" + "0.0\n" * 12, "line 5: drho = -0.1"),
         (b"\x89PNG\r\n\xff\xfe\x00", "not a complete"),
     ],
 )
