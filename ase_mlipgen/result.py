@@ -335,8 +335,11 @@ def _assembled(
     cls: type[TrainingResult], folder: Path, content: Mapping[str, Any], arrays: Mapping[str, Any]
 ) -> TrainingResult:
     census = {**content["census"], "warnings": tuple(content["census"]["warnings"])}
+    calculator = LinearACE.load(folder / "model.json")
+    if content["unstable"]:
+        calculator.metadata["unstable"] = content["unstable"]  # results of before the model had it
     return cls(
-        calculator=LinearACE.load(folder / "model.json"),
+        calculator=calculator,
         cells=[_restored(cell, arrays, k) for k, cell in enumerate(content["cells"])],
         train=read_cells(folder / "labels_train.extxyz"),
         test=read_cells(folder / "labels_test.extxyz"),

@@ -28,7 +28,10 @@ def evaluate(
     frames = [_frame(calculator, atoms) for atoms in read_structures(structures)]
     summary = summarise(frames)
     if as_json:
-        show_json({"model": model, "structures": str(structures), **summary, "frames": frames})
+        unstable = getattr(calculator, "unstable", "") or None
+        show_json(
+            {"model": model, "structures": str(structures), "unstable": unstable, **summary, "frames": frames}
+        )
     else:
         _show(frames, summary)
     _check("energy RMSE", summary["energy_rmse"], max_energy_rmse, "eV/atom")

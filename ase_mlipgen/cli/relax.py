@@ -203,7 +203,10 @@ def _show(task: Task, found: "Relaxation", checkpoint: Path, as_json: bool) -> N
         units = {"energy": "eV", "initial_energy": "eV", "fmax": "eV/Å", "wall_time": "s"}
         kept = str(checkpoint) if checkpoint.is_file() else None
         values = {name: getattr(found, name) for name in names}
-        show_json({**values, "output": str(task.output), "checkpoint": kept, "units": units})
+        unstable = getattr(task.calculator, "unstable", "") or None
+        show_json(
+            {**values, "output": str(task.output), "checkpoint": kept, "unstable": unstable, "units": units}
+        )
     else:
         typer.echo(
             f"{len(found.atoms)} atoms, {found.steps} steps, {found.calls} force calls, {found.wall_time:.2f} s: "
