@@ -81,8 +81,12 @@ class Posterior:
             energy += design.energy
             rows = np.reshape(design.forces, (-1, len(basis)))
             forces[part] = self._deviations(rows).reshape(-1, 3)
-        grades = np.linalg.norm(basis.site_rows(atoms) @ self.grade_root, axis=1)
-        return Uncertainty(float(self._deviations(energy[None])[0]), forces, grades)
+        return Uncertainty(float(self._deviations(energy[None])[0]), forces, self.grades(basis, atoms))
+
+    def grades(self, basis: ACEBasis, atoms: Atoms) -> Floats:
+        """Compute the extrapolation grade of every atom, (n_atoms,), at a tenth of the cost of a call."""
+        parts = [np.linalg.norm(rows @ self.grade_root, axis=1) for rows in basis.site_row_parts(atoms)]
+        return np.concatenate([np.zeros(0), *parts])
 
     def _deviations(self, rows: Floats) -> Floats:
         return self.inflation * np.asarray(np.linalg.norm(rows @ self.root, axis=1))

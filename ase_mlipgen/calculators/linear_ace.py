@@ -160,6 +160,18 @@ class LinearACE(PairCalculator):
         """
         return self._known_posterior()(self.basis, atoms)
 
+    def get_grades(self, atoms: Atoms) -> npt.NDArray[np.float64]:
+        """Return the extrapolation grade of every atom, (n_atoms,): of `get_uncertainty`, the part that costs little.
+
+        Up to 1 for atoms of the training samples; above, the model extrapolates.
+
+        Raises
+        ------
+        PosteriorError
+            The model has no posterior.
+        """
+        return self._known_posterior().grades(self.basis, atoms)
+
     def committee(self, n: int = 10, seed: int = 0) -> list["LinearACE"]:
         """Draw n models from the posterior; the mean of many is this model, their spread `get_uncertainty`'s.
 
