@@ -15,7 +15,7 @@ LEVELS = [
     {"ace", "eam", "executors", "neighbors", "progress", "tightbinding"},
     {"basis"},
     {"export", "posterior"},
-    {"calculators"},
+    {"calculators", "extrapolation"},
     {"defects", "labels", "fit"},
     {"data", "theory"},
     {"result"},
