@@ -111,6 +111,7 @@ class ExtrapolationWatch:
             raise ValueError(f"threshold = {threshold!r}: expected a positive grade, such as 1.0")
         self.threshold = float(threshold)
         self.history: list[Look] = []
+        self._unit = "step"
 
     def attach(self, dynamics: Any, interval: int = INTERVAL) -> "ExtrapolationWatch":
         """Look every `interval` steps of an ASE dynamics or optimiser, its start included; return this watch."""
@@ -119,7 +120,10 @@ class ExtrapolationWatch:
 
     def __call__(self, dynamics: Any = None) -> Look:
         """Look; the step is that of the dynamics, where given."""
-        return self.look(len(self.history) if dynamics is None else int(dynamics.nsteps))
+        if dynamics is not None:
+            return self.look(int(dynamics.nsteps))
+        self._unit = "look"
+        return self._looked(len(self.history))
 
     def look(self, step: int) -> Look:
         """Take the largest grade of the atoms now, keep it, and tell if it is the first above the threshold.
@@ -129,6 +133,10 @@ class ExtrapolationWatch:
         ExtrapolationError
             Above the threshold, where the run is to be stopped.
         """
+        self._unit = "step"
+        return self._looked(step)
+
+    def _looked(self, step: int) -> Look:
         grades_i = self.model.get_grades(self.atoms)
         atom = int(np.argmax(grades_i))
         seen, before = Look(step, float(grades_i[atom]), atom), self.first
@@ -137,7 +145,7 @@ class ExtrapolationWatch:
             if self.stop:
                 raise ExtrapolationError(self.explained(seen), seen)
             if before is None:
-                warnings.warn(self.explained(seen), ExtrapolationWarning, stacklevel=3)
+                warnings.warn(self.explained(seen), ExtrapolationWarning, stacklevel=4)
         return seen
 
     def passes(self, seen: Look) -> bool:
@@ -157,18 +165,18 @@ class ExtrapolationWatch:
     def explained(self, seen: Look) -> str:
         """Say what a look above the threshold means, and what to do."""
         return (
-            f"the model extrapolates: at step {seen.step} atom {seen.atom} has the grade {seen.grade:.3g}, above "
-            f"{self.threshold:g} (1 is the farthest atom of the training samples). Do not trust what follows; label "
-            "such structures and train with them"
+            f"the model extrapolates: at {self._unit} {seen.step} atom {seen.atom} has the grade {seen.grade:.3g}, "
+            f"above {self.threshold:g} (1 is the farthest atom of the training samples). Do not trust what follows; "
+            "label such structures and train with them"
         )
 
     def __str__(self) -> str:
         largest, first = self.largest, self.first
         if largest is None:
             return "extrapolation grade: not looked at"
-        text = (
-            f"largest extrapolation grade {largest.grade:.3g}, of atom {largest.atom} at step {largest.step}"
-        )
+        text = f"largest extrapolation grade {largest.grade:.3g}, of atom {largest.atom} at {self._unit} {largest.step}"
         if first is None:
             return f"{text}: not above {self.threshold:g}, within the data"
-        return f"{text}; above {self.threshold:g} at step {first.step} already: the model extrapolates"
+        return (
+            f"{text}; above {self.threshold:g} at {self._unit} {first.step} already: the model extrapolates"
+        )
