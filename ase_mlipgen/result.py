@@ -16,6 +16,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_mlipgen.calculators.linear_ace import LinearACE
+from ase_mlipgen.defects.geometry import check_atoms
 from ase_mlipgen.durable import replacing
 from ase_mlipgen.fit import LinearFit
 from ase_mlipgen.labels import LabelledCell, read_cells, write_cells
@@ -200,6 +201,7 @@ class TrainingResult:
                 "this result has no training cell to take cores from: it was fitted to files of labels without "
                 "relaxed, unrelaxed and perfect cells"
             )
+        check_atoms("atoms", atoms, "the large cell, unrelaxed, such as simulation_cell(...)")
         if labelling is None:
             labelling = self._trainer("certify(atoms, Labelling(reference))").labelling()
         if self.trainer is not None:

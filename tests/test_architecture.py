@@ -11,7 +11,7 @@ import ase_mlipgen
 
 PACKAGE = Path(ase_mlipgen.__file__).parent
 LEVELS = [
-    {"durable", "jit", "lapack", "simd", "symmetry", "threads", "workspace"},
+    {"arguments", "durable", "jit", "lapack", "simd", "symmetry", "threads", "workspace"},
     {"ace", "eam", "executors", "neighbors", "progress", "tightbinding"},
     {"basis"},
     {"export", "posterior"},

@@ -34,6 +34,7 @@ from ase_mlipgen.ace.radial import RadialBasis
 from ase_mlipgen.ace.second_derivatives import hessian_products
 from ase_mlipgen.ace.sites import Structure
 from ase_mlipgen.ace.specification import Block, blocks, invariant_count, multiplicities
+from ase_mlipgen.arguments import number
 from ase_mlipgen.basis.parameters import (
     checked_elements,
     checked_size,
@@ -131,11 +132,10 @@ class ACEBasis:
     ) -> None:
         self.elements = checked_elements(elements)
         self.order, self.degree, self.cutoff = checked_size(order, degree, cutoff)
-        if not (np.isfinite(degree_l) and degree_l > 0):
-            raise ValueError(f"degree_l must be a positive number, got {degree_l!r}")
+        degree_l = number("degree_l", degree_l, "a positive number, such as 1.5", lambda x: x > 0)
         if core not in ("zbl", None):
             raise ValueError(f'core must be "zbl" or None, got {core!r}')
-        self.degree_l, self.p, self.pcut, self.pin, self.core = float(degree_l), p, pcut, pin, core
+        self.degree_l, self.p, self.pcut, self.pin, self.core = degree_l, p, pcut, pin, core
         self.r0 = lengths_by_element(r0, self.elements, "r0", nearest_neighbor_distance)
         self.r_in = lengths_by_element(r_in, self.elements, "r_in", lambda symbol: 0.65 * self.r0[symbol])
         self.radial_bases = {
