@@ -136,7 +136,9 @@ def _translation(crystal: Atoms, separation: Any) -> npt.NDArray[np.float64]:
         raise TypeError(
             f"separation = {separation!r}: expected a distance in unit cells, or a vector of them"
         )
-    given = np.array([number("separation", x, "numbers of lattice constants") for x in separation])
+    given = np.array(
+        [number("separation", x, "a distance, or numbers of lattice constants") for x in separation]
+    )
     n_periodic = int(np.sum(crystal.pbc))
     if len(given) not in (3, n_periodic) or not np.all(np.isfinite(given)) or not np.any(given[:n_periodic]):
         raise ValueError(
