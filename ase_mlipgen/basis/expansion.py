@@ -42,6 +42,7 @@ from ase_mlipgen.basis.parameters import (
     nearest_neighbor_distance,
 )
 from ase_mlipgen.neighbors import pairs
+from ase_mlipgen.threads import available_threads, in_order
 
 Floats = npt.NDArray[np.float64]
 SITES = 512  # atoms whose rows of site energies are made at once
@@ -275,17 +276,21 @@ class ACEBasis:
         """Yield the rows of `site_rows` for some hundred atoms after others, so that large structures fit in memory."""
         mu_i, found = self.element_indices(atoms), pairs(atoms, self.cutoff)
         d_pc, per_element = found.vectors(), self.n_functions_per_element
-        for start in range(0, len(atoms), SITES):
+        plan, radial, angular = self.plan, self.radial, self.angular
+
+        def part(start: int) -> Floats:
             mu_k = mu_i[start : start + SITES]
             rows = np.zeros((len(mu_k), len(self)))
             for a in np.unique(mu_k).tolist():
                 (own,) = np.nonzero(mu_k == a)
                 values = np.empty((len(own), per_element))
                 site_values(
-                    start + own, found.first_i, found.j_p, d_pc, mu_i, self.plan, self.radial[a], self.angular, values
+                    start + own, found.first_i, found.j_p, d_pc, mu_i, plan, radial[a], angular, values
                 )  # fmt: skip
                 rows[own, a * per_element : (a + 1) * per_element] = values
-            yield rows
+            return rows
+
+        yield from in_order(part, range(0, len(atoms), SITES), available_threads())
 
     def design_tangent(self, atoms: Atoms, velocity_ic: npt.ArrayLike) -> Floats:
         """Return the exact derivative of the force rows along a motion: minus the functions' Hessians times it.
