@@ -6,7 +6,6 @@ Enter at `Watching`.
 import warnings
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import typer
 
 from ase_mlipgen.config import ConfigError
@@ -52,8 +51,8 @@ class Watching:
             self._look(step, meter.latest.positions)
 
     def end(self, found: "Relaxation") -> None:
-        """Look at where the relaxation stopped."""
-        if self.watch is None or not np.isfinite(found.atoms.positions).all():
+        """Look at where the relaxation stopped; not where atoms ran away, which it says itself."""
+        if self.watch is None or found.forces is None:
             return
         if not self.watch.history or self.watch.history[-1].step != found.steps:
             self._look(found.steps, found.atoms.positions)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +27,7 @@ from ase_mlipgen.executors import named
 from ase_mlipgen.fit import Constraints
 from ase_mlipgen.fit.rows import kinds_of
 from ase_mlipgen.fit.solve import Scaling
-from ase_mlipgen.fit.weights import check_heavy
+from ase_mlipgen.fit.weights import Weights, check_heavy
 from ase_mlipgen.labels import Folders, LabelledCell, LabelStore, as_factory, check_limits
 from ase_mlipgen.progress import Progress
 from ase_mlipgen.result import Census, TrainingCell
@@ -90,8 +90,8 @@ class TrainingSet(Asking):
         self.n_train, self.n_test, self.n_perfect = n_train, n_test, n_perfect
         self.amplitude, self.distribution, self.seed = amplitude, distribution, seed
         self.weights = PAPER_WEIGHTS if weights is None else weights
-        if isinstance(self.weights, Mapping):
-            self.weights = dict(self.weights)
+        if isinstance(self.weights, Mapping | Weights):
+            self.weights = dict(asdict(self.weights) if isinstance(self.weights, Weights) else self.weights)
         self.conditions = checked_conditions(matching)
         if not isinstance(observations, Iterable):
             raise TypeError(f'observations = {observations!r}: expected names, such as ("energy", "forces")')
