@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         training_cell,
         triangular_lattice,
     )
+    from ase_mlipgen.extrapolation import ExtrapolationError, ExtrapolationWarning, ExtrapolationWatch
     from ase_mlipgen.registration import register
     from ase_mlipgen.result import TrainingResult
     from ase_mlipgen.trainer import DataTrainer, DefectTrainer
@@ -33,6 +34,9 @@ _ROOMS = {
     "NRLTB": "calculators.nrltb",
     "DataTrainer": "trainer",
     "DefectTrainer": "trainer",
+    "ExtrapolationError": "extrapolation",
+    "ExtrapolationWarning": "extrapolation",
+    "ExtrapolationWatch": "extrapolation",
     "TrainingResult": "result",
     "Vacancy": "defects",
     "Interstitial": "defects",
@@ -50,6 +54,9 @@ __all__ = [
     "ACEBasis",
     "DataTrainer",
     "DefectTrainer",
+    "ExtrapolationError",
+    "ExtrapolationWarning",
+    "ExtrapolationWatch",
     "Interstitial",
     "LinearACE",
     "Substitution",

@@ -16,6 +16,7 @@ from ase import Atoms
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.durable import replacing
 from ase_mlipgen.files import arrays_of
+from ase_mlipgen.threads import blas_threads
 
 Floats = npt.NDArray[np.float64]
 PART = 200  # atoms whose force rows are made at once
@@ -75,14 +76,20 @@ class Posterior:
         """Compute the standard deviations and grades of a structure."""
         n_atoms = len(atoms)
         energy, forces = np.zeros(len(basis)), np.empty((n_atoms, 3))
-        for start in range(0, n_atoms, PART):
-            part = slice(start, min(start + PART, n_atoms))
-            design = basis.design(atoms, False, part)
-            energy += design.energy
-            rows = np.reshape(design.forces, (-1, len(basis)))
-            forces[part] = self._deviations(rows).reshape(-1, 3)
-        grades = np.linalg.norm(basis.site_rows(atoms) @ self.grade_root, axis=1)
-        return Uncertainty(float(self._deviations(energy[None])[0]), forces, grades)
+        with blas_threads(1):  # so that no bit depends on how many there are
+            for start in range(0, n_atoms, PART):
+                part = slice(start, min(start + PART, n_atoms))
+                design = basis.design(atoms, False, part)
+                energy += design.energy
+                rows = np.reshape(design.forces, (-1, len(basis)))
+                forces[part] = self._deviations(rows).reshape(-1, 3)
+        return Uncertainty(float(self._deviations(energy[None])[0]), forces, self.grades(basis, atoms))
+
+    def grades(self, basis: ACEBasis, atoms: Atoms) -> Floats:
+        """Compute the extrapolation grade of every atom, (n_atoms,), at a sixth of the cost of a call."""
+        with blas_threads(1):
+            parts = [np.linalg.norm(rows @ self.grade_root, axis=1) for rows in basis.site_row_parts(atoms)]
+        return np.concatenate([np.zeros(0), *parts])
 
     def _check(self, n_functions: int) -> None:
         """Refuse what no fit leaves."""
@@ -108,7 +115,8 @@ class Posterior:
         if n < 1:
             raise ValueError(f"n = {n}: a committee has at least one member")
         noise = np.random.default_rng(seed).normal(size=(n, self.root.shape[1]))
-        return np.asarray(coefficients) + self.inflation * noise @ self.root.T
+        with blas_threads(1):
+            return np.asarray(coefficients) + self.inflation * noise @ self.root.T
 
     def save(self, path: str | Path, coefficients: npt.ArrayLike) -> Path:
         """Write the posterior of a model as npz, whole or not at all."""

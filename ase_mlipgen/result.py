@@ -14,6 +14,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_mlipgen.calculators.linear_ace import LinearACE, ModelFileError
+from ase_mlipgen.defects.geometry import check_atoms
 from ase_mlipgen.durable import replacing
 from ase_mlipgen.files import DamagedError, arrays_of, json_of, read_text
 from ase_mlipgen.fit import LinearFit
@@ -205,6 +206,7 @@ class TrainingResult:
                 "this result has no training cell to take cores from: it was fitted to files of labels without "
                 "relaxed, unrelaxed and perfect cells"
             )
+        check_atoms("atoms", atoms, "the large cell, unrelaxed, such as simulation_cell(...)")
         if labelling is None:
             labelling = self._trainer("certify(atoms, Labelling(reference))").labelling()
         if self.trainer is not None:
@@ -349,8 +351,11 @@ def _assembled(
     cls: type[TrainingResult], folder: Path, content: Mapping[str, Any], arrays: Mapping[str, Any]
 ) -> TrainingResult:
     census = {**content["census"], "warnings": tuple(content["census"]["warnings"])}
+    calculator = LinearACE.load(folder / "model.json")
+    if content["unstable"]:
+        calculator.metadata["unstable"] = content["unstable"]  # results of before the model had it
     return cls(
-        calculator=LinearACE.load(folder / "model.json"),
+        calculator=calculator,
         cells=[_restored(cell, arrays, k) for k, cell in enumerate(content["cells"])],
         train=read_cells(folder / "labels_train.extxyz"),
         test=read_cells(folder / "labels_test.extxyz"),

@@ -24,8 +24,8 @@ Result = TypeVar("Result")
 _allowed: int | None = None
 
 
-def allow_threads(threads: int) -> None:
-    """Let this process, a worker that has no siblings, use so many cores."""
+def allow_threads(threads: int | None) -> None:
+    """Let this process, a worker that has no siblings, use so many cores; None is what it has."""
     global _allowed
     _allowed = threads
 

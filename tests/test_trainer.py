@@ -16,12 +16,14 @@ from ase_mlipgen import (
     ACEBasis,
     DefectTrainer,
     Interstitial,
+    LinearACE,
     Substitution,
     TrainingResult,
     Vacancy,
     simulation_cell,
     triangular_lattice,
 )
+from ase_mlipgen.calculators.linear_ace import UnstableModelError, UnstableModelWarning
 from ase_mlipgen.census import NarrowCellWarning, UndeterminedEnergyWarning
 from ase_mlipgen.labels import LabelError
 from ase_mlipgen.result import ResultDirectoryError
@@ -307,7 +309,7 @@ def test_an_unstable_reference_is_refused_before_labels(monkeypatch):
     assert energies[1] < energies[0]
 
 
-def test_an_unstable_model_is_refused_and_kept():
+def test_an_unstable_model_is_refused_and_kept(tmp_path):
     """The gate names model, cell and soft mode, and gives the result all the same."""
     pair = ACEBasis(["W"], order=1, degree=2, cutoff=6.0)
     with (
@@ -324,6 +326,25 @@ def test_an_unstable_model_is_refused_and_kept():
     atoms.calc = error.result.calculator
     curvature = np.sum(error.mode_ic * atoms.calc.hessian_product(atoms, error.mode_ic))
     assert curvature == pytest.approx(error.value, rel=1e-6)
+    the_mark_of(error.result, tmp_path)
+
+
+def the_mark_of(result, folder):
+    """The model knows that it is unstable, after files and in a committee, and is exported by force only."""
+    said = result.unstable
+    assert result.calculator.metadata["unstable"] == said
+    assert all(member.unstable == said for member in result.committee(2))
+    result.save(folder / "run")
+    with pytest.warns(UnstableModelWarning, match="is not stable on") as told:
+        again = LinearACE.load(folder / "run" / "model.json")
+    assert len(told) == 1
+    for model in (result.calculator, again):
+        with pytest.raises(UnstableModelError, match=r"not exported: .* is not stable on .* force=True"):
+            model.export_lammps(folder / "W.yace")
+    assert not list(folder.glob("*W*"))
+    assert again.export_lammps(folder / "W.yace", force=True).energy_deviation < 1e-8
+    with pytest.warns(UnstableModelWarning):
+        assert TrainingResult.load(folder / "run").calculator.unstable == said
 
 
 def test_weights_by_the_theory_do_not_spoil_forces_and_are_told(tmp_path, capsys):

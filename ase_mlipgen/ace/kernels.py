@@ -210,6 +210,28 @@ def evaluate(centres, first_i, j_p, d_pc, mu_i, plan, radial, angular, weights, 
 
 
 @kernel
+def site_values(centres, first_i, j_p, d_pc, mu_i, plan, radial, angular, values_ik):
+    """Fill the value of every function at each of `centres`, (n_centres, n_functions)."""
+    n_A = plan.n_A
+    space = _workspace(_widest(centres, first_i), radial.recurrence.shape[1], angular)
+    Z = np.empty(2 * n_A, np.complex128)
+    monomials = np.empty(len(plan.monomial_order))
+    for row, i in enumerate(centres):
+        _gather(first_i[i], first_i[i + 1], j_p, d_pc, mu_i, plan, radial, angular, space, Z[:n_A])
+        Z[n_A:] = np.conj(Z[:n_A])
+        for e in range(len(monomials)):
+            product = Z[plan.monomial_factors[e, 0]]
+            for k in range(1, plan.monomial_order[e]):
+                product *= Z[plan.monomial_factors[e, k]]
+            monomials[e] = product.real
+        for f in range(len(plan.term_first) - 1):
+            value = 0.0
+            for t in range(plan.term_first[f], plan.term_first[f + 1]):
+                value += plan.term_value[t] * monomials[plan.term_monomial[t]]
+            values_ik[row, f] = value
+
+
+@kernel
 def pair_core(r_p, r_i, r0, p, x_cut, power, rows, coefficients, A, B, e0, value_p, slope_p):
     """Fill V(r) and dV/dr of a repulsive core: a polynomial of x(r) above r_i, an exponential below (see core.py)."""
     for k in range(len(r_p)):

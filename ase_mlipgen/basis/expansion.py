@@ -4,7 +4,7 @@
 (length scales from ASE's reference states) and turns structures into rows of a linear model.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from ase_mlipgen.ace.core import PairCore, zbl_core
 from ase_mlipgen.ace.design import Neighbourhoods, design_columns
 from ase_mlipgen.ace.design_plan import DesignPlan, build_design_plan
 from ase_mlipgen.ace.evaluation import Potential, evaluate
+from ase_mlipgen.ace.kernels import site_values
 from ase_mlipgen.ace.lane_core import CoreTables, core_tables
 from ase_mlipgen.ace.lane_plan import LanePlan, build_lane_plan
 from ase_mlipgen.ace.plan import (
@@ -33,6 +34,7 @@ from ase_mlipgen.ace.radial import RadialBasis
 from ase_mlipgen.ace.second_derivatives import hessian_products
 from ase_mlipgen.ace.sites import Structure
 from ase_mlipgen.ace.specification import Block, blocks, invariant_count, multiplicities
+from ase_mlipgen.arguments import number
 from ase_mlipgen.basis.parameters import (
     checked_elements,
     checked_size,
@@ -40,8 +42,10 @@ from ase_mlipgen.basis.parameters import (
     nearest_neighbor_distance,
 )
 from ase_mlipgen.neighbors import pairs
+from ase_mlipgen.threads import available_threads, in_order
 
 Floats = npt.NDArray[np.float64]
+SITES = 512  # atoms whose rows of site energies are made at once
 
 
 class Design(NamedTuple):
@@ -129,11 +133,10 @@ class ACEBasis:
     ) -> None:
         self.elements = checked_elements(elements)
         self.order, self.degree, self.cutoff = checked_size(order, degree, cutoff)
-        if not (np.isfinite(degree_l) and degree_l > 0):
-            raise ValueError(f"degree_l must be a positive number, got {degree_l!r}")
+        degree_l = number("degree_l", degree_l, "a positive number, such as 1.5", lambda x: x > 0)
         if core not in ("zbl", None):
             raise ValueError(f'core must be "zbl" or None, got {core!r}')
-        self.degree_l, self.p, self.pcut, self.pin, self.core = float(degree_l), p, pcut, pin, core
+        self.degree_l, self.p, self.pcut, self.pin, self.core = degree_l, p, pcut, pin, core
         self.r0 = lengths_by_element(r0, self.elements, "r0", nearest_neighbor_distance)
         self.r_in = lengths_by_element(r_in, self.elements, "r_in", lambda symbol: 0.65 * self.r0[symbol])
         self.radial_bases = {
@@ -265,27 +268,29 @@ class ACEBasis:
     def site_rows(self, atoms: Atoms) -> Floats:
         """Return the value of every function at every atom: rows of site energies, (n_atoms, K).
 
-        They sum to the energy row of `design`. One call of the kernels an atom.
+        They sum to the energy row of `design`.
         """
+        return np.concatenate([np.zeros((0, len(self))), *self.site_row_parts(atoms)])
+
+    def site_row_parts(self, atoms: Atoms) -> Iterator[Floats]:
+        """Yield the rows of `site_rows` for some hundred atoms after others, so that large structures fit in memory."""
         mu_i, found = self.element_indices(atoms), pairs(atoms, self.cutoff)
-        first_i, j_p, d_pc = found.first_i, found.j_p, found.vectors()
-        planar, per_element = not d_pc[:, 2].any(), self.n_functions_per_element
-        rows = np.zeros((len(atoms), len(self)))
-        for i, a in enumerate(mu_i.tolist()):
-            # The atom alone with its neighbours: each of them is an atom of its own, whichever it is an image of.
-            own = slice(int(first_i[i]), int(first_i[i + 1]))
-            n = own.stop - own.start
-            first = np.full(n + 2, n, dtype=first_i.dtype)
-            first[0] = 0
-            hood = Neighbourhoods(
-                first, np.arange(1, n + 1, dtype=j_p.dtype), d_pc[own], np.concatenate([[a], mu_i[j_p[own]]])
-            )
-            column = np.zeros((per_element, 4))
-            design_columns(
-                np.array([0]), hood, self.design_plans[planar], self.radial[a], self.angular, column, slice(0, 1)
-            )  # fmt: skip
-            rows[i, a * per_element : (a + 1) * per_element] = column[:, 0]
-        return rows
+        d_pc, per_element = found.vectors(), self.n_functions_per_element
+        plan, radial, angular = self.plan, self.radial, self.angular
+
+        def part(start: int) -> Floats:
+            mu_k = mu_i[start : start + SITES]
+            rows = np.zeros((len(mu_k), len(self)))
+            for a in np.unique(mu_k).tolist():
+                (own,) = np.nonzero(mu_k == a)
+                values = np.empty((len(own), per_element))
+                site_values(
+                    start + own, found.first_i, found.j_p, d_pc, mu_i, plan, radial[a], angular, values
+                )  # fmt: skip
+                rows[own, a * per_element : (a + 1) * per_element] = values
+            return rows
+
+        yield from in_order(part, range(0, len(atoms), SITES), available_threads())
 
     def design_tangent(self, atoms: Atoms, velocity_ic: npt.ArrayLike) -> Floats:
         """Return the exact derivative of the force rows along a motion: minus the functions' Hessians times it.

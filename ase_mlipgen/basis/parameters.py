@@ -1,12 +1,14 @@
 """Parameters of a basis: their defaults for a material, and checks that say what was expected."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from ase.data import atomic_numbers, covalent_radii, reference_states
 
-LONGEST_CUTOFF = 100.0
-"""Å."""
+from ase_mlipgen.arguments import number
+
+LONGEST = 100.0
+"""Å: a cutoff beyond has millions of neighbours an atom and is a slip of units."""
 
 
 def nearest_neighbor_distance(symbol: str) -> float:
@@ -27,6 +29,8 @@ def nearest_neighbor_distance(symbol: str) -> float:
 
 def checked_elements(elements: str | Sequence[str]) -> tuple[str, ...]:
     """Return chemical symbols by rising atomic number."""
+    if not isinstance(elements, Iterable):
+        raise TypeError(f'elements = {elements!r}: expected chemical symbols, such as ["W"]')
     symbols = [elements] if isinstance(elements, str) else list(elements)
     if not symbols:
         raise ValueError('elements is empty; give at least one chemical symbol, such as ["W"]')
@@ -42,11 +46,11 @@ def checked_size(order: int, degree: float, cutoff: float) -> tuple[int, float, 
     """Return order, degree and cutoff, if they are in range."""
     if not isinstance(order, int | np.integer) or not 1 <= order <= 6:
         raise ValueError(f"order must be an integer from 1 to 6, got {order!r}")
-    if not (np.isfinite(degree) and 1 <= degree <= 60):
-        raise ValueError(f"degree must lie between 1 and 60, got {degree!r}")
-    if not 0 < cutoff <= LONGEST_CUTOFF:
-        raise ValueError(f"cutoff must be a positive length in Å, at most {LONGEST_CUTOFF:g}, got {cutoff!r}")
-    return int(order), float(degree), float(cutoff)
+    degree = number("degree", degree, "a number from 1 to 60, such as 14", lambda x: 1 <= x <= 60)
+    cutoff = number(
+        "cutoff", cutoff, "a length in Å between 0 and 100, such as 5.5", lambda x: 0 < x <= LONGEST
+    )
+    return int(order), degree, cutoff
 
 
 def lengths_by_element(
@@ -67,7 +71,5 @@ def lengths_by_element(
         given = {symbol: value[symbol] for symbol in elements}
     else:
         given = dict.fromkeys(elements, value)
-    for symbol, length in given.items():
-        if not (np.isfinite(length) and length > 0):
-            raise ValueError(f"{name} of {symbol} must be a positive length in Å, got {length!r}")
-    return {symbol: float(length) for symbol, length in given.items()}
+    wanted = "a positive length in Å, such as 2.5"
+    return {symbol: number(f"{name} of {symbol}", x, wanted, lambda x: x > 0) for symbol, x in given.items()}

@@ -7,6 +7,7 @@ many there are.
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,14 @@ class ModelFileError(ValueError):
     """A model file that cannot be read: truncated, altered, foreign or of a newer version."""
 
 
+class UnstableModelError(ArithmeticError):
+    """A model that is known not to be stable was to be exported."""
+
+
+class UnstableModelWarning(UserWarning):
+    """A model file says that its model is not stable."""
+
+
 class LinearACE(PairCalculator):
     """Linear atomic cluster expansion.
 
@@ -55,7 +64,8 @@ class LinearACE(PairCalculator):
     threads : int, optional
         Threads of one evaluation; by default the cores this process may use. Results do not depend on it.
     metadata : mapping, optional
-        JSON-able remarks kept in the model file.
+        JSON-able remarks kept in the model file. "unstable", a sentence, is set by trainers where a model does not pass
+        their stability gate: `load` then warns, and `export_lammps` refuses.
     posterior : Posterior, optional
         What the fit leaves uncertain: see `get_uncertainty`. Kept in a file of its own beside the model's.
 
@@ -111,6 +121,11 @@ class LinearACE(PairCalculator):
         """Chemical symbols that the model knows."""
         return self.basis.elements
 
+    @property
+    def unstable(self) -> str:
+        """Why the model did not pass its trainer's stability gate; empty if it did, or was not asked."""
+        return str(self.metadata.get("unstable") or "")
+
     def evaluate(self, numbers_i: npt.NDArray[np.int64], pairs: Pairs) -> Evaluation:
         """Return site energies (eV), forces (eV/Å) and virial (eV)."""
         mu_i = self.basis.indices_of(numbers_i)
@@ -146,6 +161,18 @@ class LinearACE(PairCalculator):
         """
         return self._known_posterior()(self.basis, atoms)
 
+    def get_grades(self, atoms: Atoms) -> npt.NDArray[np.float64]:
+        """Return the extrapolation grade of every atom, (n_atoms,): of `get_uncertainty`, the part that costs little.
+
+        Up to 1 for atoms of the training samples; above, the model extrapolates.
+
+        Raises
+        ------
+        PosteriorError
+            The model has no posterior.
+        """
+        return self._known_posterior().grades(self.basis, atoms)
+
     def committee(self, n: int = 10, seed: int = 0) -> list["LinearACE"]:
         """Draw n models from the posterior; the mean of many is this model, their spread `get_uncertainty`'s.
 
@@ -155,7 +182,8 @@ class LinearACE(PairCalculator):
             The model has no posterior.
         """
         drawn = self._known_posterior().sample(self.coefficients, n, seed)
-        return [LinearACE(self.basis, c, self.E0, threads=self.threads) for c in drawn]
+        mark = {"unstable": self.unstable} if self.unstable else {}
+        return [LinearACE(self.basis, c, self.E0, threads=self.threads, metadata=mark) for c in drawn]
 
     def _known_posterior(self) -> Posterior:
         if self.posterior is None:
@@ -212,6 +240,11 @@ class LinearACE(PairCalculator):
             If the file is truncated, altered, not a model of this package, or newer than this version can read.
         PosteriorError
             If a posterior lies beside it that is damaged or of another model.
+
+        Warns
+        -----
+        UnstableModelWarning
+            If the model did not pass its trainer's stability gate.
         """
         payload = _read(Path(path))
         try:
@@ -222,9 +255,13 @@ class LinearACE(PairCalculator):
         beside = Path(path).with_suffix(POSTERIOR)
         if beside.is_file():
             model.posterior = Posterior.load(beside, model.coefficients)
+        if model.unstable:
+            warnings.warn(f"{path}: {model.unstable}", UnstableModelWarning, stacklevel=2)
         return model
 
-    def export_lammps(self, path: str | Path, structures: Sequence[Atoms] | None = None) -> Exported:
+    def export_lammps(
+        self, path: str | Path, structures: Sequence[Atoms] | None = None, *, force: bool = False
+    ) -> Exported:
         """Write the model for LAMMPS, exactly: NAME.yace (pair_style pace), and in.NAME with NAME.data, which run.
 
         Repulsive cores of several lengths, as elements of different sizes have, need further files beside NAME.yace;
@@ -236,6 +273,8 @@ class LinearACE(PairCalculator):
             Ends in .yace.
         structures : sequence of Atoms, optional
             Where the files are compared with the model, best the training cells; by default atoms at random positions.
+        force : bool
+            Whether to export a model that is known not to be stable.
 
         Returns
         -------
@@ -248,7 +287,14 @@ class LinearACE(PairCalculator):
             A name without .yace.
         ExportError
             A deviation above 1e-8 eV/atom; no file is kept then.
+        UnstableModelError
+            The model did not pass its trainer's stability gate, and `force` is not set.
         """
+        if self.unstable and not force:
+            raise UnstableModelError(
+                f"this model is not exported: {self.unstable}. To export it all the same: "
+                "export_lammps(..., force=True), or mlipgen export --force"
+            )
 
         def evaluate(atoms: Atoms) -> tuple[float, npt.NDArray[np.float64]]:
             found = self.evaluate(*self._inputs(atoms))

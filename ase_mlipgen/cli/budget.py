@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ase_mlipgen.cli.common import Debug, Json, show_json
+from ase_mlipgen.cli.common import Debug, Json, show_json, unstable_as_a_line
 
 
 def budget(
@@ -28,7 +28,9 @@ def budget(
     """Predict a model's errors on large cells without any label, and say what to improve."""
     from ase_mlipgen.result import TrainingResult
 
-    found = TrainingResult.load(run).budget(size, n_defects, defects or None, separation)
+    with unstable_as_a_line():
+        result = TrainingResult.load(run)
+    found = result.budget(size, n_defects, defects or None, separation)
     if output is not None:
         from ase_mlipgen.report.budget import budget_figure
         from ase_mlipgen.report.write import as_png

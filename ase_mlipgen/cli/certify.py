@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ase_mlipgen.cli.common import Debug, GateError, Json, Quiet, Workers, show_json, show_table
+from ase_mlipgen.cli.common import (
+    Debug,
+    GateError,
+    Json,
+    Quiet,
+    Workers,
+    show_json,
+    show_table,
+    unstable_as_a_line,
+)
 from ase_mlipgen.config import Config, ConfigError, build, load, to_toml
 from ase_mlipgen.progress import Progress
 
@@ -122,7 +131,8 @@ def _opened(run: Path, structure: Path | None, workers: int | None, quiet: bool)
     if not (run / "config.toml").is_file():
         raise ConfigError(f"{run} is no run directory: it has no config.toml; make one with `mlipgen run`")
     config = load(run / "config.toml")
-    result = TrainingResult.load(run)
+    with unstable_as_a_line():
+        result = TrainingResult.load(run)
     with executor_of(config, workers) as executor, Progress(quiet) as progress:
         trainer = build.trainer(config, executor, run / LABELS, progress)
         mu = None if config.simulation is None else config.simulation.mu

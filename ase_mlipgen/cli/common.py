@@ -5,7 +5,9 @@ Results go to standard output, everything else to standard error, so that `--jso
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, ParamSpec, TypeVar
@@ -113,6 +115,21 @@ def exit_code(error: Exception) -> int | None:
 
 def _subject(error: Exception) -> str:
     return "relaxation failed: " if type(error).__name__ == "RelaxationError" else ""
+
+
+@contextmanager
+def unstable_as_a_line() -> Iterator[None]:
+    """Say in a line on standard error what a model file warns of, that its model is not stable."""
+    from ase_mlipgen.calculators.linear_ace import UnstableModelWarning
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UnstableModelWarning)
+        yield
+    for found in caught:
+        if issubclass(found.category, UnstableModelWarning):
+            say(f"warning: {found.message}")
+        else:
+            warnings.warn_explicit(found.message, found.category, found.filename, found.lineno)
 
 
 def fail(message: str, code: int) -> NoReturn:

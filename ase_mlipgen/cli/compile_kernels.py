@@ -48,6 +48,7 @@ def parts() -> Iterator[tuple[str, Callable[[], object]]]:
     for name, calculator in calculators.items():
         yield f"{name}, energies and forces", partial(calculator.get_forces, atoms)
     yield "design rows", partial(basis.design, atoms)
+    yield "extrapolation grades", partial(basis.site_rows, atoms)
     for name, calculator in calculators.items():
         yield f"{name}, Hessian", partial(calculator.get_hessian, atoms)
         yield f"{name}, Hessian products", partial(calculator.hessian_product, atoms, still)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ase_mlipgen.cli.common import Debug, Json, show_json, show_table
+from ase_mlipgen.cli.common import Debug, GateError, Json, show_json, show_table
 from ase_mlipgen.config import ConfigError
 
 if TYPE_CHECKING:
@@ -32,12 +32,15 @@ def export(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Argument of the model: potential=FeCu.eam.fs."),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Export a model that is known not to be stable.")
+    ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Write a potential and an input for LAMMPS, and say how far its energies are from the model's.
 
-    Exit code 4, and no file, where that is more than 1e-8 eV an atom.
+    Exit code 4, and no file, where that is more than 1e-8 eV an atom, or where the model is not stable.
     """
     from ase_mlipgen.cli.model import load_model, read_structures
 
@@ -46,6 +49,8 @@ def export(
         raise ConfigError(
             f"{model} has no form that LAMMPS knows; LinearACE models and EAM2D can be exported"
         )
+    if (unstable := getattr(calculator, "unstable", "")) and not force:
+        raise GateError(f"{model} is not exported: {unstable}. To export it all the same: --force")
     target = output or _default(model, calculator)
     if not target.parent.is_dir():
         raise ConfigError(f"there is no folder {target.parent}: make it first, or choose another --output")
@@ -53,7 +58,8 @@ def export(
     frames = read_structures(cells) if structures or cells.is_file() else None
     if frames and not structures:
         frames = frames[:: -(-len(frames) // MOST_CELLS)]
-    written: Exported = calculator.export_lammps(target, frames)
+    forced = {"force": True} if unstable else {}
+    written: Exported = calculator.export_lammps(target, frames, **forced)
     if as_json:
         show_json(_numbers(written, cells if frames else None))
     else:

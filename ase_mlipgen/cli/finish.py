@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ase_mlipgen.cli.common import unstable_as_a_line
 from ase_mlipgen.config import AnyConfig, Config, DataConfig, build, load_any, to_toml
 from ase_mlipgen.progress import Progress
 
@@ -160,7 +161,8 @@ def rewritten(run: Path, folder: Path, title: str, quiet: bool) -> Outcome:
     from ase_mlipgen.theory.comparison import Comparison
 
     begun = time.perf_counter()
-    result = TrainingResult.load(run)
+    with unstable_as_a_line():
+        result = TrainingResult.load(run)
     comparison = Comparison.load(run / COMPARISON) if (run / COMPARISON).is_file() else None
     config = load_any(run / "config.toml") if (run / "config.toml").is_file() else None
     with Progress(quiet) as progress:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ase_mlipgen.cli.common import unstable_as_a_line
 from ase_mlipgen.config import ConfigError, build
 
 
 def load_model(name: str, settings: Sequence[str] = ()) -> Any:
-    """Return a calculator.
+    """Return a calculator; of a model that is not stable a line on standard error says so.
 
     Parameters
     ----------
@@ -26,7 +27,8 @@ def load_model(name: str, settings: Sequence[str] = ()) -> Any:
     if path.is_file():
         from ase_mlipgen.calculators.linear_ace import LinearACE
 
-        return (LinearACE.from_yace if path.suffix == ".yace" else LinearACE.load)(path, **arguments)
+        with unstable_as_a_line():
+            return (LinearACE.from_yace if path.suffix == ".yace" else LinearACE.load)(path, **arguments)
     if ":" not in name and name not in build.SHORT_NAMES:
         known = ", ".join(f'"{short}"' for short in build.SHORT_NAMES)
         raise ConfigError(

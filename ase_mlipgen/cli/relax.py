@@ -17,6 +17,7 @@ from ase_mlipgen.progress import Progress
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from ase_mlipgen.cli.watching import Watching
     from ase_mlipgen.defects import Meter, Relaxation
 
 DEFAULT_FMAX = 1e-4
@@ -64,6 +65,12 @@ def relax(
             help="Argument of the model, kT=0.025, or change of CONFIG.toml, simulation.size=6. May be repeated.",
         ),
     ] = None,
+    grade: Annotated[
+        float | None,
+        typer.Option(
+            help="Warn where an atom's extrapolation grade is above this; 1, the farthest atom of the training samples."
+        ),
+    ] = None,
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew, and delete the checkpoint of this output.")
     ] = False,
@@ -71,22 +78,28 @@ def relax(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Relax positions; the cell stays. The same command continues what was interrupted or killed."""
+    """Relax positions; the cell stays. The same command continues what was interrupted or killed.
+
+    A trained model is watched: a warning tells where it extrapolates.
+    """
     from ase_mlipgen.cli.model import output_format
+    from ase_mlipgen.cli.watching import Watching
     from ase_mlipgen.defects import Meter
     from ase_mlipgen.durable import remove
 
     task = _task(model, structure, output, fmax, settings or [])
     style, meter = output_format(task.output), Meter(task.calculator)
+    watching = Watching(task.atoms, task.calculator, grade)
     checkpoint = task.output.with_name(f"{task.output.stem}.checkpoint.npz")
     if restart:
         remove(checkpoint)
     with Progress(quiet) as progress:
-        found = _relaxed(task, meter, steps, checkpoint, progress)
+        found = _relaxed(task, meter, steps, checkpoint, progress, watching)
+    watching.end(found)
     _write(task.output, style, found, task.calculator)
     if found.converged:
         remove(checkpoint)
-    _show(task, found, checkpoint, as_json)
+    _show(task, found, checkpoint, as_json, watching)
 
 
 def _task(
@@ -118,10 +131,18 @@ def _task(
     return Task(atoms, calculator, identity, optimizer, tolerance if fmax is None else fmax, path)
 
 
-def _relaxed(task: Task, meter: "Meter", steps: int, checkpoint: Path, progress: Progress) -> "Relaxation":
+def _relaxed(
+    task: Task, meter: "Meter", steps: int, checkpoint: Path, progress: Progress, watching: "Watching"
+) -> "Relaxation":
     from ase_mlipgen.defects import relax as relaxed
 
-    report = _reporter(meter, task.calculator, checkpoint, progress)
+    tell = _reporter(meter, task.calculator, checkpoint, progress)
+
+    def report(step: int, energy: float, fmax: float) -> None:
+        tell(step, energy, fmax)
+        if energy == energy:  # else the model was not asked there
+            watching.follow(step, meter)
+
     try:
         return relaxed(
             task.atoms,
@@ -187,7 +208,7 @@ def _write(path: Path, style: str, found: "Relaxation", calculator: Any) -> None
         write(temporary, atoms, format=style)
 
 
-def _show(task: Task, found: "Relaxation", checkpoint: Path, as_json: bool) -> None:
+def _show(task: Task, found: "Relaxation", checkpoint: Path, as_json: bool, watching: "Watching") -> None:
     if as_json:
         names = (
             "energy",
@@ -203,13 +224,17 @@ def _show(task: Task, found: "Relaxation", checkpoint: Path, as_json: bool) -> N
         units = {"energy": "eV", "initial_energy": "eV", "fmax": "eV/Å", "wall_time": "s"}
         kept = str(checkpoint) if checkpoint.is_file() else None
         values = {name: getattr(found, name) for name in names}
-        show_json({**values, "output": str(task.output), "checkpoint": kept, "units": units})
+        unstable = getattr(task.calculator, "unstable", "") or None
+        doubts = {"unstable": unstable, "grade": watching.numbers()}
+        show_json({**values, "output": str(task.output), "checkpoint": kept, **doubts, "units": units})
     else:
         typer.echo(
             f"{len(found.atoms)} atoms, {found.steps} steps, {found.calls} force calls, {found.wall_time:.2f} s: "
             f"energy {found.initial_energy:.6f} -> {found.energy:.6f} eV, largest force {found.fmax:.2e} eV/Å; "
             f"wrote {task.output}"
         )
+        if told := watching.summary():
+            typer.echo(told)
     if not found.converged:
         further = (
             f"; with more --steps the same command continues from {checkpoint}"

@@ -8,20 +8,24 @@ Enter at `training_cell`, `simulation_cell`.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import ceil, sqrt
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
+from ase_mlipgen.arguments import number, whole
 from ase_mlipgen.defects.arrangement import arrange, closest_approach, on_a_line
-from ase_mlipgen.defects.geometry import minimum_image
+from ase_mlipgen.defects.geometry import check_atoms, minimum_image
 from ase_mlipgen.defects.lattices import conventional_vectors, triangular_primitive
 from ase_mlipgen.defects.point_defects import SAME_SITE, PointDefect
 from ase_mlipgen.defects.readymade import as_defect
 
 Size = int | Sequence[int]
+HOST = 'the unit cell of the host, such as ase.build.bulk("Cu") or triangular_lattice("W", 2.727)'
+SIZE = "a whole number of unit cells, such as 4, or one a direction"
 
 
 class OverlapWarning(UserWarning):
@@ -47,6 +51,7 @@ def training_cell(crystal: Atoms, defect: PointDefect | Atoms | None, size: Size
     ValueError
         The size is not positive, or the defect does not fit the crystal.
     """
+    check_atoms("crystal", crystal, HOST)
     primitive = triangular_primitive(crystal)
     host = crystal.repeat(_repeats(crystal, size)) if primitive is None else _rectangle(primitive, size)
     host.calc = None
@@ -96,15 +101,20 @@ def simulation_cell(
         The defects do not fit: the message has the largest separation, or the smallest size, that is possible. Or a
         vector is no translation of the crystal.
     """
+    check_atoms("crystal", crystal, HOST)
     lattice = triangular_primitive(crystal) or crystal
     host = lattice.repeat(_repeats(lattice, size))
     host.calc = None
-    several = [defects] if isinstance(defects, Atoms) or hasattr(defects, "centre") else list(defects)
+    one = isinstance(defects, Atoms) or not isinstance(defects, Iterable)
+    several = [defects] if one else list(defects)  # type: ignore[arg-type]
     point_defects = [as_defect(defect, crystal) for defect in several]
     if not point_defects:
         return _described(host, [], np.empty((0, 3)))
     offsets = np.array([defect.centre(crystal) for defect in point_defects])
     if isinstance(separation, int | float | np.number):
+        number(
+            "separation", separation, "a distance in unit cells, not below zero, such as 4", lambda x: x >= 0
+        )
         steps = arrange(offsets, lattice, _repeats(lattice, size), float(separation), translations)
         shifts = steps @ np.asarray(lattice.cell.complete())
     elif translations is not None:
@@ -120,9 +130,15 @@ def simulation_cell(
     return _described(cell, [defect.name for defect in point_defects], offsets + shifts)
 
 
-def _translation(crystal: Atoms, separation: Sequence[float]) -> npt.NDArray[np.float64]:
+def _translation(crystal: Atoms, separation: Any) -> npt.NDArray[np.float64]:
     """Turn lattice constants along the conventional edges into Å; refuse what does not map the crystal to itself."""
-    given = np.array([float(x) for x in separation])
+    if isinstance(separation, str) or not np.iterable(separation):
+        raise TypeError(
+            f"separation = {separation!r}: expected a distance in unit cells, or a vector of them"
+        )
+    given = np.array(
+        [number("separation", x, "a distance, or numbers of lattice constants") for x in separation]
+    )
     n_periodic = int(np.sum(crystal.pbc))
     if len(given) not in (3, n_periodic) or not np.all(np.isfinite(given)) or not np.any(given[:n_periodic]):
         raise ValueError(
@@ -134,8 +150,8 @@ def _translation(crystal: Atoms, separation: Sequence[float]) -> npt.NDArray[np.
         )
     edges = conventional_vectors(crystal)
     step = given @ edges[: len(given)]
-    for position, number in zip(crystal.positions, crystal.numbers, strict=True):
-        there = crystal.positions[crystal.numbers == number]
+    for position, species in zip(crystal.positions, crystal.numbers, strict=True):
+        there = crystal.positions[crystal.numbers == species]
         away = np.linalg.norm(minimum_image(there - position - step, crystal), axis=1).min()
         if away > SAME_SITE:
             raise ValueError(
@@ -184,7 +200,7 @@ def _repeats(crystal: Atoms, size: Size) -> tuple[int, int, int]:
     if isinstance(size, int | np.integer):
         repeats = [int(size) if p else 1 for p in periodic]
     else:
-        given = [int(n) for n in size]
+        given = _each(size)
         if len(given) not in (3, sum(periodic)):
             raise ValueError(
                 f"size = {tuple(size)}: expected one number, or one for each of {sum(periodic)} directions"
@@ -194,6 +210,13 @@ def _repeats(crystal: Atoms, size: Size) -> tuple[int, int, int]:
     if min(repeats) < 1 or any(n != 1 for n, p in zip(repeats, periodic, strict=True) if not p):
         raise ValueError(f"size = {size}: repeats are at least 1, and 1 along directions without periodicity")
     return repeats[0], repeats[1], repeats[2]
+
+
+def _each(size: Any) -> list[int]:
+    """Return repeats that are given one by one."""
+    if isinstance(size, str) or not np.iterable(size):
+        raise (ValueError if isinstance(size, float) else TypeError)(f"size = {size!r}: expected {SIZE}")
+    return [whole("size", n, SIZE, 1) for n in size]
 
 
 def _described(cell: Atoms, names: list[str], centres_dc: npt.NDArray[np.float64]) -> Atoms:

@@ -4,14 +4,31 @@ A planar crystal is a flat sheet, periodic in x and y only (pbc (1, 1, 0)), with
 about it (neighbours, displacements, forces) is in-plane.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
+from ase_mlipgen.arguments import of_kind
 from ase_mlipgen.neighbors import pairs
 
 FLATNESS = 1e-6
 """Å: atoms of a planar crystal differ in z by less than this."""
+
+
+def check_atoms(name: str, atoms: Any, expected: str) -> None:
+    """Refuse what is no structure, has no atoms, or has a cell or positions that are not finite.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    of_kind(name, atoms, Atoms, expected)
+    if len(atoms) == 0:
+        raise ValueError(f"{name} has no atoms: expected {expected}")
+    if not (np.isfinite(atoms.cell.array).all() and np.isfinite(atoms.positions).all()):
+        raise ValueError(f"{name} has a cell or positions with NaN or infinity: expected {expected}")
 
 
 def is_planar(atoms: Atoms) -> bool:

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import spglib
 from ase import Atoms
+from ase.data import atomic_numbers
 
+from ase_mlipgen.arguments import number, whole
 from ase_mlipgen.defects.geometry import is_planar, spacing
 from ase_mlipgen.neighbors import pairs
 
@@ -39,11 +41,10 @@ def triangular_lattice(element: str, r0: float, size: tuple[int, int] = (1, 1)) 
     ValueError
         `r0` is not a positive length, or a repeat is below one.
     """
-    if not (np.isfinite(r0) and r0 > 0.0):
-        raise ValueError(f"r0 = {r0} Å is not a nearest-neighbour distance: give a positive number")
-    nx, ny = (int(n) for n in size)
-    if nx < 1 or ny < 1:
-        raise ValueError(f"size = {tuple(size)}: both repeats must be at least 1")
+    if atomic_numbers.get(element, 0) == 0:
+        raise ValueError(f"element = {element!r}: expected a chemical symbol, such as 'W'")
+    number("r0", r0, "a nearest-neighbour distance in Å, a positive number", lambda x: x > 0.0)
+    nx, ny = (whole("size", n, "two repeats, both at least 1", 1) for n in size)
     height = np.sqrt(3.0) * r0
     rectangle = Atoms(
         [element, element],

@@ -51,12 +51,14 @@ class Meter:
     ----------
     calls : places at which it was asked
     seconds : s, that it took
+    latest : the place that was asked for last, known or new; None before the first
     """
 
     def __init__(self, calculator: Any) -> None:
         self.calculator = calculator
         self.calls = 0
         self.seconds = 0.0
+        self.latest: Place | None = None
         self._places: list[Place] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -80,13 +82,13 @@ class Meter:
 
     def place(self, atoms: Atoms) -> Place:
         """Return what is known of the place where the atoms are; a new place counts as a call."""
-        for place in self._places:
-            if place.is_at(atoms):
-                return place
-        self.calls += 1
-        place = Place(atoms.get_positions(), atoms.cell.array.copy())
-        self._places = [*self._places, place][-REMEMBERED:]
-        return place
+        found = next((place for place in self._places if place.is_at(atoms)), None)
+        if found is None:
+            self.calls += 1
+            found = Place(atoms.get_positions(), atoms.cell.array.copy())
+            self._places = [*self._places, found][-REMEMBERED:]
+        self.latest = found
+        return found
 
     def remember(self, *places: Place) -> None:
         """Know these places, and no others."""

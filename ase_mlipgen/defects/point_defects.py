@@ -8,7 +8,7 @@ Enter at `as_defect`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -129,6 +129,12 @@ class Interstitial:
     closest: float = 0.45
 
     def __post_init__(self) -> None:
+        given: Any = self.scaled_position
+        if isinstance(given, str) or not np.iterable(given):
+            raise TypeError(
+                f"Interstitial: scaled_position = {given!r}; expected fractional coordinates, such as "
+                "(0.5, 0.5, 0.5)"
+            )
         position = tuple(float(x) for x in self.scaled_position)
         if len(position) not in (2, 3) or not np.all(np.isfinite(position)):
             raise ValueError(
@@ -258,7 +264,7 @@ def _number(element: str) -> int:
 
 
 def _check_index(index: int, crystal: Atoms, what: str) -> None:
-    if not 0 <= index < len(crystal):
+    if not isinstance(index, int | np.integer) or not 0 <= index < len(crystal):
         raise ValueError(
             f"{what}: index = {index}, but the crystal's unit cell has {len(crystal)} atoms, numbered from 0"
         )

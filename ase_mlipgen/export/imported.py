@@ -6,7 +6,7 @@ of a table; for those there are no design rows.
 Enter at `ImportedBasis`, `basis_from_dict`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NoReturn
 
@@ -107,11 +107,11 @@ class ImportedBasis(ACEBasis):
             self._refuse_rows()
         return super()._columns(atoms, virial, part, velocity_ic)
 
-    def site_rows(self, atoms: Atoms) -> Floats:
-        """Return the value of every function at every atom; see `ACEBasis.site_rows`."""
+    def site_row_parts(self, atoms: Atoms) -> Iterator[Floats]:
+        """Yield the value of every function at every atom; see `ACEBasis.site_row_parts`."""
         if self.is_tabulated:
             self._refuse_rows()
-        return super().site_rows(atoms)
+        return super().site_row_parts(atoms)
 
     def _refuse_rows(self) -> NoReturn:
         raise ValueError(

@@ -10,7 +10,7 @@ of one size.
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -130,6 +130,21 @@ def parse(weights: WeightsLike) -> dict[str, Weights]:
         name: value if isinstance(value, Weights) else Weights.from_mapping(value)
         for name, value in weights.items()
     }
+
+
+def check_heavy(weights: WeightsLike, observations: Iterable[str]) -> None:
+    """Refuse weights that leave no row of what is observed.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `parse`; also where all weights of the observations are zero.
+    """
+    kinds = list(observations)
+    if not any(getattr(w, kind) > 0 for w in parse(weights).values() for kind in kinds):
+        raise ValueError(
+            f"all weights of {', '.join(kinds)} are zero: nothing is left to fit; give one of them a positive weight"
+        )
 
 
 def weights_of(parsed: Mapping[str, Weights], defect: str) -> Weights:

@@ -5,6 +5,8 @@ from typing import NamedTuple, Self
 
 from ase import Atoms
 
+from ase_mlipgen.arguments import number, whole
+
 OBSERVATIONS = ("energy", "forces", "stress")
 
 
@@ -41,9 +43,8 @@ def check_limits(time_limit: float | None, retries: int) -> None:
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
     """
-    if time_limit is not None and not time_limit > 0:
-        raise ValueError(f"time_limit = {time_limit}: expected seconds, above zero, or None")
-    if retries < 0:
-        raise ValueError(f"retries = {retries}: expected a number of further attempts, not below zero")
+    if time_limit is not None:
+        number("time_limit", time_limit, "seconds, above zero, or None", lambda x: x > 0)
+    whole("retries", retries, "a whole number of further attempts, not below zero")

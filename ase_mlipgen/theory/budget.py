@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ase_mlipgen.arguments import number, whole
 from ase_mlipgen.theory.advice import Facts, advise
 from ase_mlipgen.theory.budget_data import Observed, observe
 from ase_mlipgen.theory.decay import tail
@@ -106,10 +107,10 @@ def error_budget(
 
 
 def _check(size: int, n_defects: int, separation: float | None) -> None:
-    if size < 1 or n_defects < 1:
-        raise ValueError(f"size = {size}, n_defects = {n_defects}: expected at least one of each")
-    if separation is not None and not separation > 0.0:
-        raise ValueError(f"separation = {separation}: expected a positive distance in unit cells")
+    whole("size", size, "a whole number of unit cells, at least one", 1)
+    whole("n_defects", n_defects, "a whole number of defects, at least one", 1)
+    if separation is not None:
+        number("separation", separation, "a positive distance in unit cells", lambda x: x > 0.0)
 
 
 def _composition(
@@ -119,6 +120,8 @@ def _composition(
     trained = list(result.by_defect)
     if defects is None:
         return {name: n_defects / len(trained) for name in trained}, []
+    if isinstance(defects, str) or not isinstance(defects, Sequence):
+        raise TypeError(f"defects = {defects!r}: expected a list, such as ['vacancy', 'vacancy']")
     if not defects:
         raise ValueError("defects is empty; give names such as 'vacancy', or leave it out")
     known = dict(zip(result.settings["defects"], trained, strict=True))

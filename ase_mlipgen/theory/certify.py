@@ -20,7 +20,9 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from ase_mlipgen.arguments import number, of_kind
 from ase_mlipgen.defects import Guards, Relaxation, is_planar, potential_energy, relax
+from ase_mlipgen.defects.geometry import check_atoms
 from ase_mlipgen.theory.certificate import Certificate, Share
 from ase_mlipgen.theory.compare import formation_energy
 from ase_mlipgen.theory.cores import cluster_cell, clusters
@@ -91,6 +93,7 @@ def certify(
     LabelError
         The reference fails.
     """
+    _check(labelling, atoms, fmax, mu)
     setting = setting_of(surrogate, cells, atoms)
     found = relaxed or relax(start or atoms, surrogate, optimizer, fmax, steps, guards, progress)
     setting.times["relaxation by the model"] = found.wall_time
@@ -111,6 +114,16 @@ def certify(
     except UnstableError as error:
         return _without_numbers(setting, found, "unstable", str(error))
     return _certificate(setting, found, moved, pieces, answer, mu)
+
+
+def _check(labelling: Any, atoms: Any, fmax: Any, mu: Any) -> None:
+    of_kind("labelling", labelling, Labelling, "how to ask the reference, such as Labelling(EAM2D())")
+    check_atoms("atoms", atoms, "the large cell, unrelaxed, such as simulation_cell(...)")
+    number("fmax", fmax, "a positive force in eV/Å, such as 1e-6", lambda x: x > 0)
+    if mu is not None:
+        of_kind("mu", mu, Mapping, 'chemical potentials, such as {"H": -2.1}, in eV')
+        for symbol, value in mu.items():
+            number(f"mu of {symbol}", value, "a finite energy in eV")
 
 
 def _certificate(

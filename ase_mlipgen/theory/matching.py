@@ -39,6 +39,8 @@ def checked_conditions(matching: str | Sequence[str] | None) -> tuple[str, ...]:
         if matching == "exact":
             return CONDITIONS
         matching = (matching,)
+    if not np.iterable(matching):
+        raise TypeError(f'matching = {matching!r}: expected "exact", None or some of {CONDITIONS}')
     for name in matching:
         if name not in CONDITIONS:
             raise ValueError(

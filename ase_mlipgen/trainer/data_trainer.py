@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from ase_mlipgen.arguments import of_kind
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.linear_ace import LinearACE
 from ase_mlipgen.data import DataSet
@@ -17,14 +18,14 @@ from ase_mlipgen.fit import Constraints, LinearFit, count_rows, memory
 from ase_mlipgen.fit.one_body import average_E0
 from ase_mlipgen.fit.rows import kinds_of
 from ase_mlipgen.fit.solve import Scaling
-from ase_mlipgen.fit.weights import parse, weights_of
+from ase_mlipgen.fit.weights import check_heavy, parse, weights_of
 from ase_mlipgen.labels import LabelledCell
 from ase_mlipgen.progress import Progress
 from ase_mlipgen.result import Census, TrainingCell, TrainingResult
 from ase_mlipgen.theory.errors import Errors, measure
 from ase_mlipgen.theory.matching import checked_conditions, matching_constraints
 from ase_mlipgen.threads import available_threads
-from ase_mlipgen.trainer.fitting import Fitting
+from ase_mlipgen.trainer.fitting import Fitting, check_E0, check_rtol
 from ase_mlipgen.trainer.training_set import PAPER_WEIGHTS
 
 PLAIN = (
@@ -85,6 +86,10 @@ class DataTrainer(Fitting):
         uncertainty: bool = True,
         executor: Executor | None = None,
     ) -> None:
+        of_kind("data", data, DataSet, 'what read_data gives, such as read_data("labels.extxyz")')
+        of_kind(
+            "basis", basis, ACEBasis, 'an ACEBasis, such as ACEBasis(["W"], order=3, degree=12, cutoff=6.0)'
+        )
         self._begin(progress)
         self.data, self.basis, self.uncertainty = data, basis, uncertainty
         self.weights = dict(PAPER_WEIGHTS if weights is None else weights)
@@ -100,12 +105,13 @@ class DataTrainer(Fitting):
 
     def _check(self) -> None:
         kinds_of(self.observations)
-        if not 0.0 <= self.rtol < 1.0:
-            raise ValueError(f"rtol = {self.rtol}: expected a number from 0 to below 1, such as 1e-6")
+        check_rtol(self.rtol)
+        check_E0(self.E0, self.basis)
         if self.scaling not in ("column", None):
             raise ValueError(f'scaling = {self.scaling!r}: expected "column" or None')
         if not self.data.train:
             raise ValueError("the data have no training cell")
+        check_heavy(self.weights, self.observations)
         known = parse(self.weights)
         for name in self.groups():
             weights_of(known, name)

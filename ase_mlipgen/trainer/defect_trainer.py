@@ -194,6 +194,7 @@ class DefectTrainer(TrainingSet):
             require_stable(operators)
         except StabilityError as error:
             result = replace(result, unstable=str(error))
+            result.calculator.metadata["unstable"] = str(error)  # goes where the model goes
             if self.on_unstable == "raise":
                 error.result = result
                 raise

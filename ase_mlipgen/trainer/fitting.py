@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ase import Atoms
 
+from ase_mlipgen.arguments import number, of_kind
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.calculators.linear_ace import LinearACE
 from ase_mlipgen.executors import is_remote, workers_of
@@ -33,6 +34,22 @@ OF_THE_FIT = ("constraints", "assemble", "triangles", "balance", "fit", "posteri
 """Stages that depend on the basis and on which cells are fitted."""
 MUCH = 2e12
 """Operations of a fit that are worth the way to other machines: minutes of one core."""
+
+
+def check_rtol(rtol: Any) -> None:
+    """Refuse a tolerance of the rank that is none."""
+    number("rtol", rtol, "a number from 0 to below 1, such as 1e-6", lambda x: 0.0 <= x < 1.0)
+
+
+def check_E0(E0: Any, basis: ACEBasis) -> None:
+    """Refuse energies of elements that are no mapping of the basis' symbols to numbers."""
+    if E0 is None:
+        return
+    of_kind("E0", E0, Mapping, 'a mapping of symbols to eV, such as {"W": -8.9}')
+    for symbol, energy in E0.items():
+        if symbol not in basis.elements:
+            raise ValueError(f"E0 names {symbol!r}, but the basis knows only {', '.join(basis.elements)}")
+        number(f"E0 of {symbol}", energy, "a finite energy in eV")
 
 
 class Fitting(Stages):

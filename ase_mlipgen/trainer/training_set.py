@@ -1,14 +1,15 @@
 """What the reference is asked: cells, their relaxation, samples, labels, force constants; each once, and kept."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
 
+from ase_mlipgen.arguments import number, of_kind, whole
 from ase_mlipgen.basis import ACEBasis
 from ase_mlipgen.census import take_census
 from ase_mlipgen.defects import (
@@ -19,18 +20,21 @@ from ase_mlipgen.defects import (
     training_samples,
     unique_names,
 )
+from ase_mlipgen.defects.cells import HOST
+from ase_mlipgen.defects.geometry import check_atoms
 from ase_mlipgen.defects.sampling import Distribution
 from ase_mlipgen.executors import named
 from ase_mlipgen.fit import Constraints
 from ase_mlipgen.fit.rows import kinds_of
 from ase_mlipgen.fit.solve import Scaling
-from ase_mlipgen.fit.weights import parse
+from ase_mlipgen.fit.weights import Weights, check_heavy
 from ase_mlipgen.labels import Folders, LabelledCell, LabelStore, as_factory, check_limits
 from ase_mlipgen.progress import Progress
 from ase_mlipgen.result import Census, TrainingCell
 from ase_mlipgen.theory.force_constants import ForceConstants, force_constants
 from ase_mlipgen.theory.matching import checked_conditions
 from ase_mlipgen.trainer.asking import Asking
+from ase_mlipgen.trainer.fitting import check_E0, check_rtol
 from ase_mlipgen.trainer.records import Records
 
 PAPER_WEIGHTS = {"energy": 100.0, "forces": 1.0}
@@ -75,17 +79,24 @@ class TrainingSet(Asking):
         retries: int = 0,
         fit_executor: bool | None = None,
     ) -> None:
+        check_atoms("crystal", crystal, HOST)
+        of_kind(
+            "basis", basis, ACEBasis, 'an ACEBasis, such as ACEBasis(["W"], order=3, degree=12, cutoff=6.0)'
+        )
         self.crystal, self.reference, self.basis = crystal, reference, basis
         several = defects if isinstance(defects, list | tuple) else [defects]
         self.defects = [as_defect(defect, crystal) for defect in several]
-        self.sizes = [int(n) for n in np.atleast_1d(np.asarray(size))]
+        self.sizes = _sizes(size)
         self.n_train, self.n_test, self.n_perfect = n_train, n_test, n_perfect
         self.amplitude, self.distribution, self.seed = amplitude, distribution, seed
-        self.weights = (
-            weights if isinstance(weights, str) else dict(PAPER_WEIGHTS if weights is None else weights)
-        )
+        self.weights = PAPER_WEIGHTS if weights is None else weights
+        if isinstance(self.weights, Mapping | Weights):
+            self.weights = dict(asdict(self.weights) if isinstance(self.weights, Weights) else self.weights)
         self.conditions = checked_conditions(matching)
-        self.observations, self.rtol, self.E0, self.tag = tuple(observations), rtol, E0, tag
+        if not isinstance(observations, Iterable):
+            raise TypeError(f'observations = {observations!r}: expected names, such as ("energy", "forces")')
+        self.observations = (observations,) if isinstance(observations, str) else tuple(observations)
+        self.rtol, self.E0, self.tag = rtol, E0, tag
         self.scaling: Scaling = scaling
         self.optimizer, self.fmax, self.fit_executor = optimizer, fmax, fit_executor
         self.executor = named(executor) if isinstance(executor, str) else executor
@@ -108,17 +119,17 @@ class TrainingSet(Asking):
     def _check(self) -> None:
         if not self.defects:
             raise ValueError("defects is empty; give at least one, such as Vacancy()")
-        if self.n_train < 1:
-            raise ValueError(f"n_train = {self.n_train}: at least one training sample a defect is needed")
+        whole("n_train", self.n_train, "at least one training sample a defect", 1)
         for name in ("n_test", "n_perfect"):
-            if getattr(self, name) < 0:
-                raise ValueError(
-                    f"{name} = {getattr(self, name)}: expected a number of cells, not below zero"
-                )
-        if not self.fmax > 0:
-            raise ValueError(f"fmax = {self.fmax}: expected a positive force in eV/Å, such as 1e-5")
-        if not 0.0 <= self.rtol < 1.0:
-            raise ValueError(f"rtol = {self.rtol}: expected a number from 0 to below 1, such as 1e-6")
+            whole(name, getattr(self, name), "a whole number of cells, not below zero")
+        whole("seed", self.seed, "a whole number, not below zero, such as 0")
+        number("fmax", self.fmax, "a positive force in eV/Å, such as 1e-5", lambda x: x > 0)
+        check_rtol(self.rtol)
+        number(
+            "amplitude", self.amplitude, "a length in Å, 0.03 to 0.1 for most crystals", lambda x: x >= 0.0
+        )
+        check_E0(self.E0, self.basis)
+        self._check_helpers()
         if self.scaling not in ("column", None):
             raise ValueError(f'scaling = {self.scaling!r}: expected "column" or None')
         displaced(self.crystal, self.amplitude, np.random.default_rng(0), self.distribution)
@@ -136,11 +147,22 @@ class TrainingSet(Asking):
             self.basis.element_indices(cell.unrelaxed)
             self.basis.element_indices(cell.perfect)
 
+    def _check_helpers(self) -> None:
+        """Refuse optimisers, executors and stores that are none."""
+        if self.optimizer is not None and not callable(self.optimizer):
+            raise TypeError(f"optimizer = {self.optimizer!r}: expected an ASE optimiser class, such as LBFGS")
+        if self.executor is not None and not hasattr(self.executor, "submit"):
+            raise TypeError(
+                f'executor = {self.executor!r}: expected a concurrent.futures.Executor, or a name such as "processes"'
+            )
+        if self.store is not None:
+            of_kind("store", self.store, LabelStore, "a directory, or a LabelStore")
+
     def _check_weights(self) -> None:
         if self.force_norm not in ("l2", "dual"):
             raise ValueError(f'force_norm = {self.force_norm!r}: expected "l2" or "dual"')
         if not isinstance(self.weights, str):
-            parse(self.weights)
+            check_heavy(self.weights, self.observations)
         elif self.weights != "theory":
             raise ValueError(f'weights = {self.weights!r}: expected "theory", or numbers by kind')
         elif "energies" not in self.conditions or not {"energy", "forces"} <= set(self.observations):
@@ -210,3 +232,10 @@ class TrainingSet(Asking):
             return train, test
 
         return self._once("sample", draw)
+
+
+def _sizes(size: Any) -> list[int]:
+    several = list(size) if isinstance(size, Sequence | np.ndarray) and not isinstance(size, str) else [size]
+    if not several:
+        raise ValueError("size is empty: expected a whole number of unit cells, such as 8, or several")
+    return [whole("size", n, "a whole number of unit cells, such as 8, or several", 1) for n in several]

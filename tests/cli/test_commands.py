@@ -120,6 +120,26 @@ def test_an_unstable_model_fails_the_run_when_all_is_written(tmp_path):
     assert "the surrogate is not stable" in (tmp_path / "out" / "report.html").read_text().replace(
         "The s", "the s"
     )
+    the_mark_travels_with_the_model(tmp_path / "out" / "model.json", tmp_path)
+
+
+def the_mark_travels_with_the_model(model, folder):
+    """What is done with the file of an unstable model says so; LAMMPS gets it by force only."""
+    refused = invoke("export", model)
+    assert refused.exit_code == 4
+    assert "is not exported: the surrogate is not stable on" in refused.stderr
+    assert "--force" in refused.stderr
+    assert not list(folder.rglob("*.yace"))
+    forced = invoke("export", model, "--force", "-o", folder / "forced.yace", "--json")
+    assert forced.exit_code == 0, forced.output
+    assert json.loads(forced.stdout)["energy_deviation"] < 1e-8
+    write(folder / "start.xyz", triangular_lattice("W", 2.72711) * (6, 6, 1), format="extxyz")
+    for words in (("eval", model, folder / "start.xyz"), ("relax", model, folder / "start.xyz", "-q")):
+        done = invoke(*words, "--json")
+        assert done.exit_code == 0, done.output
+        assert done.stderr.startswith(f"warning: {model}: the surrogate is not stable on")
+        assert done.stderr.count("not stable") == 1
+        assert json.loads(done.stdout)["unstable"].startswith("the surrogate is not stable on")
 
 
 def test_weights_by_the_theory_are_printed(tmp_path):
