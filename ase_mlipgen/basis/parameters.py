@@ -44,8 +44,10 @@ def checked_size(order: int, degree: float, cutoff: float) -> tuple[int, float, 
         raise ValueError(f"order must be an integer from 1 to 6, got {order!r}")
     if not (np.isfinite(degree) and 1 <= degree <= 60):
         raise ValueError(f"degree must lie between 1 and 60, got {degree!r}")
-    if not 0 < cutoff <= LONGEST_CUTOFF:
-        raise ValueError(f"cutoff must be a positive length in Å, at most {LONGEST_CUTOFF:g}, got {cutoff!r}")
+    if not (np.isfinite(cutoff) and cutoff > 0):
+        raise ValueError(f"cutoff must be a positive length in Å, got {cutoff!r}")
+    if cutoff > LONGEST_CUTOFF:
+        raise ValueError(f"cutoff must be at most {LONGEST_CUTOFF:g} Å, got {cutoff!r}")
     return int(order), float(degree), float(cutoff)
 
 
