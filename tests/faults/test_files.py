@@ -183,7 +183,8 @@ import resource, sys, tempfile
 from pathlib import Path
 from tests.faults import mutations, samples
 made = {}
-for name, one in samples.FORMATS.items():
+for name in ("posterior.npz", "comparison.npz", "eam/fs", "extxyz", "toml", "csv", "certificate"):
+    one = samples.FORMATS[name]
     path = one.write(Path(tempfile.mkdtemp()))
     made[name] = path, path.read_bytes()
     list(one.read(path))
