@@ -33,7 +33,7 @@ from ase_mlipgen.ace.plan import (
 from ase_mlipgen.ace.radial import RadialBasis
 from ase_mlipgen.ace.second_derivatives import hessian_products
 from ase_mlipgen.ace.sites import Structure
-from ase_mlipgen.ace.specification import Block, blocks, invariant_count, multiplicities
+from ase_mlipgen.ace.specification import Block, blocks, check_extent, invariant_count, multiplicities
 from ase_mlipgen.arguments import number
 from ase_mlipgen.basis.parameters import (
     checked_elements,
@@ -134,6 +134,7 @@ class ACEBasis:
         self.elements = checked_elements(elements)
         self.order, self.degree, self.cutoff = checked_size(order, degree, cutoff)
         degree_l = number("degree_l", degree_l, "a positive number, such as 1.5", lambda x: x > 0)
+        check_extent(len(self.elements), self.order, self.degree, degree_l)
         if core not in ("zbl", None):
             raise ValueError(f'core must be "zbl" or None, got {core!r}')
         self.degree_l, self.p, self.pcut, self.pin, self.core = degree_l, p, pcut, pin, core

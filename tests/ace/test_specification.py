@@ -1,11 +1,19 @@
 """Counts against the paper's Table 2 and against a second route: the dimension of a null space."""
 
 import itertools
+import time
 
 import numpy as np
 import pytest
 
-from ase_mlipgen.ace.specification import blocks, invariant_count, multiplicities, symmetric_power_weights
+from ase_mlipgen.ace.specification import (
+    _block_bound,
+    blocks,
+    check_extent,
+    invariant_count,
+    multiplicities,
+    symmetric_power_weights,
+)
 
 TABLE_2 = [
     (3, 10, 110), (3, 12, 211), (3, 14, 383), (3, 16, 668), (3, 18, 1119), (3, 20, 1809),
@@ -64,3 +72,21 @@ def test_every_block_obeys_the_selection_rule():
         assert sum(c.l for c in block) % 2 == 0
         assert list(block) == sorted(block)
         assert len(block) > 1 or block[0].l == 0
+
+
+@pytest.mark.parametrize(
+    "basis", [(1, 3, 18, 1.5), (2, 4, 8, 1.0), (3, 2, 9.3, 0.7), (1, 6, 12, 2.3), (2, 1, 6, 0.4)]
+)
+def test_extent_is_counted_from_above(basis):
+    bound = _block_bound(*basis)
+    assert len(blocks(*basis)) <= bound <= 12 * len(blocks(*basis)) + 100
+
+
+@pytest.mark.parametrize("basis", [(1, 6, 60, 1.5), (1, 3, 14, 1e-9), (80, 4, 20, 1.5), (1, 2, 60, 1e-300)])
+def test_what_cannot_be_built_is_refused_at_once(basis):
+    begun = time.process_time()
+    with pytest.raises(
+        ValueError, match=r"products of channels .* expected at most 300000: lower order or degree"
+    ):
+        check_extent(*basis)
+    assert time.process_time() - begun < 0.5
