@@ -89,6 +89,7 @@ CHECKS: tuple[Check, ...] = (same_again, new_instance, after_others, beside_othe
 
 
 def bitwise(found: Findings, what: str, right: Values, values: Values) -> None:
+    """Note differences, of which none are allowed."""
     found.measure(f"energy, {what}", abs(values.energy - right.energy), BITS)
     for name in ("forces", "stress"):
         a, b = getattr(right, name), getattr(values, name)

@@ -13,8 +13,15 @@ from ase_mlipgen.testing.repeatability import after_others, bitwise
 from ase_mlipgen.testing.subject import Subject
 from ase_mlipgen.testing.surroundings import compare_paddings
 from ase_mlipgen.testing.symmetry import (
-    compare, permutation, reflection, rotation, supercell, translation, turn, wrapping,
-)  # fmt: skip
+    compare,
+    permutation,
+    reflection,
+    rotation,
+    supercell,
+    translation,
+    turn,
+    wrapping,
+)
 
 FARTHEST = 30
 """Cells."""
@@ -100,9 +107,8 @@ def threads(subject, found):
     """Compare bits on one, two and three threads."""
     if not hasattr(subject.calculator, "threads"):
         raise NotApplicable("no threads")
-    expected = subject.evaluate(subject.atoms)
+    expected, calculator = subject.evaluate(subject.atoms), subject.new()
     for n in (1, 2, 3):
-        calculator = subject.new()
         calculator.threads = n
         bitwise(found, f"{n} threads", expected, subject.evaluate(subject.atoms, calculator))
 
