@@ -6,7 +6,9 @@ Without names all calculators are surveyed. A seed stands for a structure of the
 import sys
 import time
 from collections import defaultdict
+from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import cycle
 
 from ase_mlipgen.calculators.base import NonFiniteEnergyError
 from ase_mlipgen.calculators.nrltb import CloseAtomsError
@@ -40,9 +42,15 @@ def limits_of(name):
     return RANGES.get(name) or RANGES[name.split(",")[0]]
 
 
+def factory(name):
+    """Return what makes calculators: copies of two in turn, since to make one takes longer than to use it."""
+    two = cycle([OURS[name][0](), OURS[name][0]()])
+    return lambda: deepcopy(next(two))
+
+
 def survey(name, seeds, seconds=float("inf")):
     """Examine the structures of seeds with one of `OURS`, for no longer than so many seconds."""
-    make, _, skip = OURS[name]
+    make, skip = factory(name), OURS[name][2]
     end, found = time.monotonic() + seconds, Survey()
     for seed in seeds:
         if time.monotonic() > end:

@@ -14,7 +14,7 @@ from tests.testing.calculators import OURS, alloy_ace
 from tests.testing.equivalences import EQUIVALENCES, broken, examine
 from tests.testing.geometries import KINDS, Range, build, random_geometry
 from tests.testing.mutants import FarImagesForgotten, Morse, NearestImagesOnly, PeriodicAnyway
-from tests.testing.survey import NAMES, Survey, add, limits_of, survey
+from tests.testing.survey import NAMES, Survey, add, factory, limits_of, survey
 
 DEFAULT = {"EAM2D, sheet": 12, "EAM2D, setfl": 6, "LinearACE, two elements": 12, "NRLTB, Gamma": 12}
 ALLOY = Range(("Cu", "Ni"), 1.92, 2.56)
@@ -132,7 +132,7 @@ def structures(draw, limits):
 
 def hunt(name, n_examples, seconds=np.inf, phases=(Phase.generate, Phase.shrink)):
     """Let hypothesis look for a structure that fails; beyond so many seconds examples cost nothing."""
-    make, _, skip = OURS[name]
+    make, skip = factory(name), OURS[name][2]
     end, found = time.monotonic() + seconds, Survey()
 
     @settings(
