@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
+from ase.geometry import minkowski_reduce
 from matscipy.neighbours import neighbour_list
 
 from ase_mlipgen.jit import kernel
@@ -22,6 +23,8 @@ from ase_mlipgen.sanity import check_bins, check_count, check_structure
 SMALL_BOX = 1000
 # Bins that matscipy may use along non-periodic directions; atoms beyond the last are searched more slowly.
 MAX_BINS = 100_000
+# Images of the cell within reach, beyond which other vectors are looked for: strongly skewed ones have millions.
+MANY_IMAGES = 2000
 
 
 Floats = npt.NDArray[np.float64]
@@ -166,10 +169,13 @@ def _build(atoms: Atoms, positions: Floats, reach: float) -> _Built:
     check_structure(atoms, positions)
     check_bins(atoms, reach)
     origin, cell = _search_cell(positions, atoms.cell.array, atoms.pbc, reach)
+    cell, combinations = _compact_cell(cell, atoms.pbc, reach)
     check_count(positions - origin, cell, atoms.pbc, reach)
     i_p, j_p, S_pc = neighbour_list(
         "ijS", positions=positions - origin, cell=cell, pbc=atoms.pbc, cutoff=reach, cell_origin=np.zeros(3)
     )
+    if combinations is not None:
+        S_pc = S_pc @ combinations
     first_i = np.zeros(len(positions) + 1, dtype=np.int64)
     np.cumsum(np.bincount(i_p, minlength=len(positions)), out=first_i[1:])
     del i_p
@@ -220,6 +226,21 @@ def _search_cell(
     full = cell.copy()
     full[~pbc] = axes * lengths[:, None]
     return (low - 1.0) @ axes, full
+
+
+def _compact_cell(
+    cell: Floats, pbc: npt.NDArray[np.bool_], reach: float
+) -> tuple[Floats, npt.NDArray[np.int64] | None]:
+    """Return vectors of the same lattice with few images within reach, as whole combinations of the cell's.
+
+    The cell itself, without combinations, where its vectors are good enough.
+    """
+    heights = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
+    if np.prod(np.where(pbc, 2 * np.ceil(reach / heights) + 1, 1)) <= MANY_IMAGES:
+        return cell, None
+    found = minkowski_reduce(np.where(pbc[:, None], cell, 0.0), pbc=pbc)[1]
+    combinations = np.where(pbc[:, None] & pbc, found, np.eye(3)).astype(np.int64)
+    return combinations @ cell, combinations
 
 
 @kernel

@@ -178,6 +178,31 @@ def test_thin_but_sensible_cells_are_searched():
     np.testing.assert_allclose(found, expected, atol=1e-10)
 
 
+@pytest.mark.parametrize(
+    "pbc", [(True, True, True), (True, True, False), (False, True, True), (True, False, True)]
+)
+@pytest.mark.parametrize("cells", [3, 1000])
+def test_vectors_sheared_by_many_cells_are_searched_at_once(pbc, cells):
+    """Image by image, the second would take hours; the pairs are those of the compact cell."""
+    vectors = np.array([[2.8, 0.1, 0.0], [0.2, 2.9, 0.3], [0.0, -0.1, 2.7]])
+    compact = Atoms("W2", scaled_positions=[[0, 0, 0], [0.4, 0.5, 0.6]], cell=vectors, pbc=pbc)
+    sheared = compact.copy()
+    first, second = np.flatnonzero(pbc)[:2]
+    vectors[first] += cells * vectors[second]
+    vectors[second] += 2 * vectors[first]
+    sheared.set_cell(vectors)
+    expected, found = pairs(compact, 6.0), pairs(sheared, 6.0)
+    np.testing.assert_array_equal(found.first_i, expected.first_i)
+    for i in range(2):
+        part = slice(*expected.first_i[i : i + 2])
+        assert len(expected.j_p[part])
+        each = [
+            np.column_stack([some.j_p[part], some.vectors()[part].round(7) + 0.0])
+            for some in (found, expected)
+        ]
+        np.testing.assert_allclose(*[one[np.lexsort(one.T)] for one in each], rtol=0, atol=1e-6)
+
+
 def test_pairs_beyond_the_memory_are_refused(monkeypatch):
     monkeypatch.setattr("ase_mlipgen.sanity._memory", lambda: 1e6)
     with pytest.raises(ValueError, match=r"the 4000 atoms have about .* GiB"):

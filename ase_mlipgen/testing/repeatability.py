@@ -21,7 +21,7 @@ def same_again(subject: Subject, found: Findings) -> None:
     for k in range(3):
         if hasattr(calculator, "reset"):
             calculator.reset()
-        _bitwise(found, f"run {k + 2}", first, subject.evaluate(atoms, calculator))
+        bitwise(found, f"run {k + 2}", first, subject.evaluate(atoms, calculator))
 
 
 @check("R2", "new_instance", "repeatability", "a new calculator gives the same bits",
@@ -31,7 +31,7 @@ def new_instance(subject: Subject, found: Findings) -> None:
     atoms = subject.rattled()
     first = subject.evaluate(atoms)
     for _ in range(2):
-        _bitwise(found, "new calculator", first, subject.evaluate(atoms))
+        bitwise(found, "new calculator", first, subject.evaluate(atoms))
 
 
 @check("R3", "after_others", "repeatability", "what was computed before does not change a bit",
@@ -46,7 +46,7 @@ def after_others(subject: Subject, found: Findings) -> None:
     others = {"near": near, "far": subject.rattled("far"), "larger": larger, "smaller": atoms[:1]}
     for what, other in others.items():
         subject.evaluate(other, calculator)
-        _bitwise(found, f"after a {what} one", expected, subject.evaluate(atoms, calculator))
+        bitwise(found, f"after a {what} one", expected, subject.evaluate(atoms, calculator))
 
 
 @check("R4", "beside_others", "repeatability", "in 1, 2 and 4 threads at once the bits are the same",
@@ -60,12 +60,12 @@ def beside_others(subject: Subject, found: Findings) -> None:
         for values in in_threads(lambda k, made=calculators: subject.evaluate(atoms, made[k]), n):  # type: ignore[misc]
             if isinstance(values, Exception):
                 raise values
-            _bitwise(found, f"{n} at once", expected, values)
+            bitwise(found, f"{n} at once", expected, values)
     if isinstance(getattr(subject.new(), "threads", ""), int | None):
         for n in (1, 2, 4):
             calculator = subject.new()
             calculator.threads = n
-            _bitwise(found, f"{n} threads inside", expected, subject.evaluate(atoms, calculator))
+            bitwise(found, f"{n} threads inside", expected, subject.evaluate(atoms, calculator))
 
 
 @check("R5", "in_processes", "repeatability", "in another process the bits are the same",
@@ -82,13 +82,14 @@ def in_processes(subject: Subject, found: Findings) -> None:
         if answer.energy is None:
             found.expect(False, answer.missing or f"{answer.error}: {answer.text[:120]}")
             continue
-        _bitwise(found, "another process", expected, Values(answer.energy, answer.forces, None))
+        bitwise(found, "another process", expected, Values(answer.energy, answer.forces, None))
 
 
 CHECKS: tuple[Check, ...] = (same_again, new_instance, after_others, beside_others, in_processes)
 
 
-def _bitwise(found: Findings, what: str, right: Values, values: Values) -> None:
+def bitwise(found: Findings, what: str, right: Values, values: Values) -> None:
+    """Note differences, of which none are allowed."""
     found.measure(f"energy, {what}", abs(values.energy - right.energy), BITS)
     for name in ("forces", "stress"):
         a, b = getattr(right, name), getattr(values, name)

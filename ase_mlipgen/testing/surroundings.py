@@ -45,7 +45,7 @@ def lone_atom(subject: Subject, found: Findings) -> None:
        "look for numbers of bins or of images that come from the cell's length instead of the cutoff")  # fmt: skip
 def vacuum(subject: Subject, found: Findings) -> None:
     """Open the last direction, and fill it with more and more vacuum."""
-    _compare_paddings(subject, found, (True, True, False), (1.0, 1.5, 3.3))
+    compare_paddings(subject, found, (True, True, False), (1.0, 1.5, 3.3))
 
 
 @check("I19", "periodic_directions", "interface", "every combination of periodic directions works",
@@ -53,7 +53,7 @@ def vacuum(subject: Subject, found: Findings) -> None:
 def periodic_directions(subject: Subject, found: Findings) -> None:
     """Compare each combination with a fully periodic cell that has vacuum instead."""
     for pbc in itertools.product((False, True), repeat=3):
-        _compare_paddings(subject, found, pbc, (1.0,))
+        compare_paddings(subject, found, pbc, (1.0,))
 
 
 CHECKS: tuple[Check, ...] = (molecule, lone_atom, vacuum, periodic_directions)
@@ -68,7 +68,7 @@ def _cluster(subject: Subject) -> Atoms:
     return Atoms(atoms.numbers, positions=atoms.positions)
 
 
-def _compare_paddings(
+def compare_paddings(
     subject: Subject, found: Findings, pbc: tuple[bool, ...], factors: tuple[float, ...]
 ) -> None:
     """Compare atoms that are open along some directions with periodic ones that have vacuum there."""

@@ -17,7 +17,7 @@ def permutation(subject: Subject, found: Findings) -> None:
     """Shuffle the atoms."""
     atoms, order = subject.rattled(), subject.rng("permutation").permutation(len(subject.atoms))
     before, after = subject.evaluate(atoms), subject.evaluate(atoms[order])
-    _compare(found, "shuffled", before, after, len(atoms), forces=_rows(before, order))
+    compare(found, "shuffled", before, after, len(atoms), forces=_rows(before, order))
 
 
 @check("P2", "translation", "physics", "a translation of all atoms, up to 1e4 Å, changes nothing",
@@ -30,7 +30,7 @@ def translation(subject: Subject, found: Findings) -> None:
         moved = atoms.copy()
         vector = rng.normal(size=3)
         moved.positions += length * vector / np.linalg.norm(vector)
-        _compare(found, f"moved by {length:g} Å", before, subject.evaluate(moved), len(atoms))
+        compare(found, f"moved by {length:g} Å", before, subject.evaluate(moved), len(atoms))
 
 
 @check("P3", "rotation", "physics", "a rotation of atoms and cell rotates forces and stress, and keeps the energy",
@@ -40,14 +40,14 @@ def rotation(subject: Subject, found: Findings) -> None:
     rng = subject.rng("rotation")
     for k in range(2):
         Q = np.linalg.qr(rng.normal(size=(3, 3)))[0]
-        _turn(subject, found, Q * np.sign(np.linalg.det(Q)), f"rotation {k + 1}")
+        turn(subject, found, Q * np.sign(np.linalg.det(Q)), f"rotation {k + 1}")
 
 
 @check("P4", "reflection", "physics", "a mirror image has mirrored forces and the same energy",
        "look for odd functions of the positions, and cells whose handedness matters")  # fmt: skip
 def reflection(subject: Subject, found: Findings) -> None:
     """Mirror atoms and cell: the cell becomes left-handed."""
-    _turn(subject, found, np.diag([1.0, 1.0, -1.0]), "mirrored")
+    turn(subject, found, np.diag([1.0, 1.0, -1.0]), "mirrored")
 
 
 @check("P5", "skewed_cell", "physics", "another choice of cell vectors for the same crystal changes nothing",
@@ -64,7 +64,7 @@ def skewed_cell(subject: Subject, found: Findings) -> None:
         lower[periodic[-1], periodic[0]] = 1
         skewed = atoms.copy()
         skewed.set_cell(upper @ lower @ atoms.cell.array)
-        _compare(found, f"sheared by {multiple} cells", before, subject.evaluate(skewed), len(atoms))
+        compare(found, f"sheared by {multiple} cells", before, subject.evaluate(skewed), len(atoms))
 
 
 @check("P6", "supercell", "physics", "a supercell has as many times the energy and the same forces and stress",
@@ -82,7 +82,7 @@ def supercell(subject: Subject, found: Findings) -> None:
         n = len(atoms)
         forces = None if before.forces is None else np.tile(before.forces, (2, 1))
         half = Values(after.energy / 2, after.forces, after.stress)
-        _compare(found, f"twice along {'abc'[direction]}", before, half, n, forces=forces)
+        compare(found, f"twice along {'abc'[direction]}", before, half, n, forces=forces)
 
 
 @check("P7", "wrapping", "physics", "atoms may lie in any periodic image",
@@ -99,13 +99,13 @@ def wrapping(subject: Subject, found: Findings) -> None:
     wrapped = away.copy()
     wrapped.wrap()
     for what, moved in (("up to three cells away", away), ("wrapped", wrapped)):
-        _compare(found, what, before, subject.evaluate(moved), len(atoms))
+        compare(found, what, before, subject.evaluate(moved), len(atoms))
 
 
 CHECKS: tuple[Check, ...] = (permutation, translation, rotation, reflection, skewed_cell, supercell, wrapping)
 
 
-def _turn(subject: Subject, found: Findings, Q: Floats, what: str) -> None:
+def turn(subject: Subject, found: Findings, Q: Floats, what: str) -> None:
     """Compare with the atoms whose every vector v is Q v."""
     atoms = subject.rattled()
     before = subject.evaluate(atoms)
@@ -114,14 +114,14 @@ def _turn(subject: Subject, found: Findings, Q: Floats, what: str) -> None:
     stress = None
     if before.stress is not None:
         stress = full_3x3_to_voigt_6_stress(Q @ voigt_6_to_full_3x3_stress(before.stress) @ Q.T)
-    _compare(found, what, before, subject.evaluate(turned), len(atoms), forces=forces, stress=stress)
+    compare(found, what, before, subject.evaluate(turned), len(atoms), forces=forces, stress=stress)
 
 
 def _rows(values: Values, order: np.ndarray) -> Floats | None:
     return None if values.forces is None else values.forces[order]
 
 
-def _compare(
+def compare(
     found: Findings,
     what: str,
     before: Values,
