@@ -52,6 +52,12 @@ def check_structure(atoms: Atoms, positions: Floats) -> None:
     _check_cell(atoms.cell.array, atoms.pbc)
 
 
+def volume_of(cell: Floats) -> float:
+    """Return the volume of a cell, Å^3; zero if it has none, also where its numbers are too small to be divided by."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.nan_to_num(abs(np.linalg.det(cell))))
+
+
 def check_bins(atoms: Atoms, reach: float) -> None:
     """Refuse periodic cells so empty that the list of their cubes of width `reach` (Å) would fill the memory.
 

@@ -27,6 +27,7 @@ from ase.stress import voigt_6_to_full_3x3_stress
 
 from ase_mlipgen.elasticity import PROPERTIES, StrainDerivatives, StrainProperties, opened, strain_derivatives
 from ase_mlipgen.neighbors import NeighborList, Pairs, check_distinct, sum_gradients
+from ase_mlipgen.sanity import volume_of
 
 
 class UnknownElementError(ValueError):
@@ -354,7 +355,7 @@ class PairCalculator(StrainProperties):
             "energies": energies_i,
             "forces": forces,
         }
-        volume = abs(np.linalg.det(atoms.cell.array))
+        volume = volume_of(atoms.cell.array)
         if volume > 0:
             results["stress"] = virial / volume
         return results

@@ -30,6 +30,7 @@ from ase_mlipgen.lapack import NotPositiveDefiniteError
 from ase_mlipgen.neighbors import Pairs as PairList
 from ase_mlipgen.neighbors import check_distinct
 from ase_mlipgen.neighbors import pairs as pairs_of
+from ase_mlipgen.sanity import volume_of
 from ase_mlipgen.symmetry import differences
 from ase_mlipgen.symmetry.operations import Reduction, reduce_by_translations
 from ase_mlipgen.symmetry.sites import find_site_symmetry
@@ -396,7 +397,7 @@ class NRLTB(PairCalculator, GetOutputsMixin):
             "forces": solution.forces * (RYDBERG / BOHR),
             "charges": self.parameter_set.electrons - solution.populations_i,
         }
-        volume = abs(np.linalg.det(atoms.cell.array))
+        volume = volume_of(atoms.cell.array)
         if volume > 0:
             results["stress"] = full_3x3_to_voigt_6_stress(solution.virial) * (RYDBERG / volume)
         return results

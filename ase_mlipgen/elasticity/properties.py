@@ -6,11 +6,11 @@ Enter at `StrainProperties`; the numbers come from `derivatives`.
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from ase import Atoms
 from matscipy.calculators.calculator import MatscipyCalculator
 
 from ase_mlipgen.elasticity.derivatives import Floats, StrainDerivatives, relaxation
+from ase_mlipgen.sanity import volume_of
 
 PROPERTIES = (
     "nonaffine_forces",
@@ -134,4 +134,4 @@ class StrainProperties(MatscipyCalculator):
     def _volume(self, atoms: Atoms) -> float:
         """Return the volume; atoms without one have no stress, and that is said."""
         self.get_property("stress", atoms)
-        return float(abs(np.linalg.det(atoms.cell.array)))
+        return volume_of(atoms.cell.array)

@@ -7,7 +7,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_mlipgen.testing.checks import ENERGY, Check, Findings, NotApplicable, check
-from ase_mlipgen.testing.subject import Floats, Subject
+from ase_mlipgen.testing.subject import Floats, Subject, has_volume
 
 STEPS = (5e-3, 5e-4, 5e-5)
 """Å, or strain: the widest of three differences, which are extrapolated to none. The wide one has the least noise;
@@ -57,7 +57,7 @@ def forces(subject: Subject, found: Findings) -> None:
 def stress(subject: Subject, found: Findings) -> None:
     """Strain the cell as given, and sheared."""
     _needs(subject, "stress")
-    if abs(np.linalg.det(subject.atoms.cell.array)) == 0:
+    if not has_volume(subject.atoms):
         raise NotApplicable("the cell has no volume")
     calculator, name = subject.new(), _differentiated(subject)
     for what, atoms in (("as given", subject.rattled()), ("sheared", _sheared(subject))):

@@ -8,7 +8,7 @@ from ase.calculators.calculator import PropertyNotImplementedError, all_changes
 from ase.outputs import all_outputs
 
 from ase_mlipgen.testing.checks import ENERGY, Check, Findings, NotApplicable, check
-from ase_mlipgen.testing.subject import Subject
+from ase_mlipgen.testing.subject import Subject, has_volume
 
 SHAPES: dict[str, tuple[str | int, ...]] = {
     "energy": (), "free_energy": (), "energies": ("n",), "forces": ("n", 3), "stress": (6,), "stresses": ("n", 6),
@@ -22,10 +22,9 @@ SHAPES: dict[str, tuple[str | int, ...]] = {
 def properties(subject: Subject, found: Findings) -> None:
     """Ask fresh calculators for one property each, as the first call."""
     atoms = subject.rattled()
-    has_volume = abs(np.linalg.det(atoms.cell.array)) > 0
     found.expect("energy" in subject.properties, "energy is not in implemented_properties")
     for name in subject.properties:
-        if name in ("stress", "stresses") and not has_volume:
+        if name in ("stress", "stresses") and not has_volume(atoms):
             continue
         try:
             value = subject.new().get_property(name, atoms)
@@ -137,7 +136,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 def _has(subject: Subject, name: str, atoms: Atoms) -> bool:
-    return name in subject.properties and (name != "stress" or abs(np.linalg.det(atoms.cell.array)) > 0)
+    return name in subject.properties and (name != "stress" or has_volume(atoms))
 
 
 def _check_value(found: Findings, name: str, value: Any, n_atoms: int) -> None:

@@ -21,6 +21,12 @@ class Values(NamedTuple):
     stress: Floats | None
 
 
+def has_volume(atoms: Atoms) -> bool:
+    """Whether a cell has a volume; one whose numbers are too small to be divided by has none."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return bool(abs(np.linalg.det(atoms.cell.array)) > 0)
+
+
 class Subject:
     """A calculator under examination.
 
@@ -88,9 +94,10 @@ class Subject:
         calculator = self.new() if calculator is None else calculator
         energy = calculator.get_property("energy", atoms)
         forces = calculator.get_property("forces", atoms) if "forces" in self.properties else None
-        has_volume = abs(np.linalg.det(atoms.cell.array)) > 0
         stress = (
-            calculator.get_property("stress", atoms) if "stress" in self.properties and has_volume else None
+            calculator.get_property("stress", atoms)
+            if "stress" in self.properties and has_volume(atoms)
+            else None
         )
         return Values(float(energy), forces, stress)
 

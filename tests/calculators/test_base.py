@@ -16,6 +16,7 @@ from ase_mlipgen.calculators.base import (
     PairCalculator,
     UnknownElementError,
 )
+from ase_mlipgen.calculators.eam2d import EAM2D
 from ase_mlipgen.neighbors import CoincidentAtomsError
 
 
@@ -205,3 +206,12 @@ def test_copies_share_nothing_and_remember_their_atoms():
     assert other.neighbors is not atoms.calc.neighbors
     assert other.get_potential_energy() == energy
     assert other.results is not atoms.calc.results
+
+
+def test_a_cell_of_numbers_too_small_to_divide_by_has_no_volume():
+    """LU of such a cell divides by zero; the determinant is zero all the same."""
+    cell = [[0.0, 0.0, 0.0], [0.0, 2.7, 0.0], [5.69618907777844e-309, 0.0, 2.7]]
+    atoms = Atoms("W", cell=cell, pbc=(False, True, True))
+    calculator = EAM2D()
+    assert np.isfinite(calculator.get_property("energy", atoms))
+    np.testing.assert_allclose(calculator.get_property("forces", atoms), 0.0, atol=1e-12)
