@@ -1,6 +1,5 @@
 """One small, sound file of every format that the package reads, and what a reader of it yields. Enter at `FORMATS`."""
 
-import logging
 import shutil
 import warnings
 from dataclasses import dataclass
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase import Atoms
 from ase.build import bulk
 
 from ase_mlipgen import ACEBasis, LinearACE
@@ -397,19 +395,7 @@ def records(folder):
     return [kept.path(name) for name in ("relaxation", "constants", "dense", "sparse")]
 
 
-class Listener(logging.Handler):
-    """Keeps what was logged last."""
-
-    said = ""
-
-    def emit(self, record):
-        self.said = record.getMessage()
-
-
 def _or_logged(found, numbers, path):
     if found is not None:
         return numbers()
     raise ValueError(f"{path.name} is made again")
-
-
-__all__ = ["FORMATS", "Atoms"]
