@@ -15,7 +15,7 @@ from ase_mlipgen.posterior import PosteriorError
 THRESHOLD = 1.0
 """Grade of the farthest atom of the training samples."""
 INTERVAL = 100
-"""Steps between two looks: one costs as much as 16 to 20 force calls (383 functions, silicon, one thread), which adds a
+"""Steps between two looks: one costs as much as 16 to 24 force calls (383 functions, silicon, one thread), which adds a
 fifth to the time of a run."""
 ROUND_OFF = 1e-6
 """Of a grade: the training samples themselves do not pass a threshold of 1."""

@@ -61,7 +61,7 @@ PICTURES = {
 def test_example(path, tmp_path):
     assert len(path.read_text().splitlines()) < 60
     run = subprocess.run(
-        [sys.executable, path], cwd=tmp_path, capture_output=True, text=True, timeout=300,
+        [sys.executable, path], cwd=tmp_path, capture_output=True, text=True, timeout=120,
         env={**os.environ, "MPLBACKEND": "Agg", "OPENBLAS_NUM_THREADS": "1"},
     )  # fmt: skip
     assert run.returncode == 0, run.stderr

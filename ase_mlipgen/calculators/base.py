@@ -317,6 +317,10 @@ class PairCalculator(StrainProperties):
             )
         return numbers_i, self.neighbors.pairs(atoms)
 
+    def _energy_and_forces(self, atoms: Atoms) -> tuple[float, npt.NDArray[np.float64]]:
+        found = self.evaluate(*self._inputs(atoms))
+        return float(found.energies_i.sum()), found.forces
+
     def _hessian(self, atoms: Atoms) -> sp.csr_matrix:
         numbers_i, pairs = self._inputs(atoms)
         H = self.sparse_hessian(numbers_i, pairs)

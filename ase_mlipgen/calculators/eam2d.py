@@ -209,10 +209,6 @@ class EAM2D(PairCalculator):
             Path(path), kind, self.elements, self.cutoff, write, reread, self._energy_and_forces, structures
         )
 
-    def _energy_and_forces(self, atoms: Atoms) -> tuple[float, npt.NDArray[np.float64]]:
-        found = self.evaluate(*self._inputs(atoms))
-        return float(found.energies_i.sum()), found.forces
-
 
 def read_setfl(path: str | os.PathLike[str]) -> Tables:
     """Read an eam/alloy or eam/fs file; which of them, its length tells; see `eam.reading.read`."""

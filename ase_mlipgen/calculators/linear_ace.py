@@ -295,12 +295,7 @@ class LinearACE(PairCalculator):
                 f"this model is not exported: {self.unstable}. To export it all the same: "
                 "export_lammps(..., force=True), or mlipgen export --force"
             )
-
-        def evaluate(atoms: Atoms) -> tuple[float, npt.NDArray[np.float64]]:
-            found = self.evaluate(*self._inputs(atoms))
-            return float(found.energies_i.sum()), found.forces
-
-        return write_model(path, self.basis, self.coefficients, self.E0, evaluate, structures)
+        return write_model(path, self.basis, self.coefficients, self.E0, self._energy_and_forces, structures)
 
     @classmethod
     def from_yace(cls, path: str | Path, **kwargs: Any) -> "LinearACE":
