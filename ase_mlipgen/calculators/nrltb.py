@@ -308,7 +308,7 @@ class NRLTB(PairCalculator, GetOutputsMixin):
             walker.positions = atoms.positions @ F.T
             results = fixed._results(walker)
             virial = voigt_6_to_full_3x3_stress(results.get("stress", np.zeros(6)))
-            return results["forces"], virial * abs(np.linalg.det(walker.cell.array))
+            return results["forces"], virial * volume_of(walker.cell.array)
 
         return differences_by_strain(evaluate, STRAIN)
 
